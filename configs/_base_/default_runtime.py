@@ -1,0 +1,4 @@
+_base_ = 'mmdet::_base_/default_runtime.py'
+custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)
+default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP', max_keep_ckpts=3))
+custom_hooks = [dict(type='ConsistencyHook')]

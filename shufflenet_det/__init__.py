@@ -1,0 +1,19 @@
+"""ShuffleNet v1 for MMDetection.
+
+Importing the package registers its backbones, data sets and metrics with MMDetection, provides
+``mmcv._ext`` where compiled mmcv is missing, and makes checkpoint loading safe. In a config:
+``custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)``.
+"""
+from .compat import mmcv_ext
+
+# before everything else: MMDetection imports mmcv's operators as soon as it is imported
+mmcv_ext.install()
+
+from .compat import checkpoint  # noqa: E402
+
+checkpoint.install()
+
+from . import data, engine, evaluation, models  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = ['__version__', 'data', 'engine', 'evaluation', 'models']

@@ -1,0 +1,205 @@
+"""Safe loading of checkpoints through mmengine.
+
+After :func:`install`, everything of mmengine that loads a checkpoint (``Runner``, ``--resume``,
+``init_detector``, inferencers, ``init_cfg=dict(type='Pretrained')``) is weights-only on every
+version of torch, reads what mmengine writes, says how many tensors matched, and fails with a
+:class:`CheckpointError` when none did. ``torch.load`` itself is left alone.
+"""
+import os
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlparse
+
+import mmengine.infer.infer as mmengine_infer
+import mmengine.runner as mmengine_runner
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import torch
+from mmengine.dist import barrier, get_dist_info
+from mmengine.fileio import get_file_backend
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch.hub import download_url_to_file, get_dir
+
+from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
+from .checkpoint_keys import KeyReport, accounting, compare_keys
+from .checkpoint_reading import MapLocation, read_checkpoint
+from .checkpoint_unpickling import allow_stand_ins
+
+__all__ = [
+    'CheckpointError', 'CheckpointNotFoundError', 'KeyReport', 'UnsafeCheckpointError',
+    'compare_keys', 'install', 'load_from_http', 'read_checkpoint'
+]
+
+
+def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
+    """Load a checkpoint from a path; see :func:`read_checkpoint`."""
+    return read_checkpoint(filename, map_location)
+
+
+def load_from_http(filename: str, map_location: MapLocation = None,
+                   model_dir: str | None = None, progress: bool = os.isatty(0)) -> dict:
+    """Download a checkpoint once and load it.
+
+    torch.hub loads what it downloaded with ``weights_only=False`` by default, and unpacks zip
+    archives first; here torch.hub only downloads, to the place where it would.
+
+    Args:
+        filename: ``http://`` or ``https://`` address.
+        map_location: As for :func:`torch.load`.
+        model_dir: Folder to keep the file in. Default: that of torch.hub.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        CheckpointError: The file can not be fetched, or is no safe checkpoint.
+    """
+    folder = Path(model_dir or Path(get_dir(), 'checkpoints'))
+    path = folder / os.path.basename(urlparse(filename).path)
+    if get_dist_info()[0] == 0:
+        try:
+            _download(filename, path, progress)
+        finally:
+            # without it the other processes would wait for one that has failed
+            barrier()
+    else:
+        barrier()
+        # processes on another machine share no disk with the first
+        _download(filename, path, progress)
+    try:
+        return read_checkpoint(path, map_location, name=filename)
+    except CheckpointError as error:
+        raise type(error)(f'{error}\nThe download is kept as {path}: delete it to fetch the file '
+                          'again.') from error
+
+
+def _download(url: str, path: Path, progress: bool) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print_log(f'Downloading {url} to {path}', logger='current')
+    try:
+        download_url_to_file(url, str(path), progress=progress)
+    except (OSError, HTTPException) as error:
+        raise CheckpointError(f'checkpoint {url} can not be downloaded ({error}). Check the '
+                              f'address, or put the file at {path}.') from error
+
+
+def load_from_pavi(filename: str, map_location: MapLocation = None) -> dict:
+    """Load a checkpoint from ``pavi://``."""
+    try:
+        from pavi import modelcloud
+    except ImportError as error:
+        raise CheckpointError(f'{filename} needs the package pavi') from error
+    model = modelcloud.get(filename.removeprefix('pavi://'))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, model.name)
+        model.download(str(path))
+        return read_checkpoint(path, map_location, name=filename)
+
+
+def load_from_ceph(filename: str, map_location: MapLocation = None,
+                   backend: str = 'petrel') -> dict:
+    """Load a checkpoint from ``s3://`` or ``petrel://``."""
+    file_backend = get_file_backend(filename, backend_args={'backend': backend})
+    return read_checkpoint(bytes(file_backend.get(filename)), map_location, name=filename)
+
+
+def load_from_torchvision(filename: str, map_location: MapLocation = None) -> dict:
+    """Load weights of torchvision by name, as in ``torchvision://resnet50``."""
+    return load_from_http(_address(filename, mmengine_checkpoint.get_torchvision_models()),
+                          map_location)
+
+
+def load_from_openmmlab(filename: str, map_location: MapLocation = None) -> dict:
+    """Load weights of OpenMMLab by name, as in ``open-mmlab://detectron2/resnet50_caffe``."""
+    scheme, _, name = filename.partition('://')
+    name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    address = _address(f'{scheme}://{name}', mmengine_checkpoint.get_external_models())
+    if address.startswith(('http://', 'https://')):
+        return load_from_http(address, map_location)
+    return read_checkpoint(Path(mmengine_checkpoint._get_mmengine_home(), address), map_location)
+
+
+def load_from_mmcls(filename: str, map_location: MapLocation = None) -> dict:
+    """Load the backbone of a classifier by name, as in ``mmcls://mobilenet_v2``."""
+    address = _address(filename, mmengine_checkpoint.get_mmcls_models())
+    return mmengine_checkpoint._process_mmcls_checkpoint(load_from_http(address, map_location))
+
+
+def _address(filename: str, addresses: dict[str, str]) -> str:
+    name = filename.partition('://')[2]
+    if name not in addresses:
+        raise CheckpointNotFoundError(f'checkpoint {filename} can not be found: mmengine knows no '
+                                      f'weights named {name!r}')
+    return addresses[name]
+
+
+def load_checkpoint_with_prefix(prefix: str, filename: str,
+                                map_location: MapLocation = None) -> dict[str, torch.Tensor]:
+    """The part of a checkpoint whose names start with a prefix, without the prefix.
+
+    Raises:
+        CheckpointError: No name in the file starts with the prefix.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    prefix = prefix.rstrip('.') + '.'
+    part = {k[len(prefix):]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    if not part:
+        starts = dict.fromkeys(k.partition('.')[0] + '.' for k in state_dict)
+        hint = next((s for s in starts if any(k.startswith(s + prefix) for k in state_dict)), '')
+        raise CheckpointError(
+            f"no name in {filename} starts with the prefix '{prefix}', but with: "
+            f'{", ".join(map(repr, list(starts)[:8])) or "nothing, for it is empty"}. '
+            + (f"Use prefix='{hint}{prefix}'." if hint else
+               'Use one of these as the prefix, or no prefix if the file holds this part alone.'))
+    return part
+
+
+def _refuse_config_of_file(init_model: Callable) -> Callable:
+    """A config is a program: building a model from the one in a checkpoint runs what the file
+    says (``type='subprocess.getoutput'``), weights-only loading or not."""
+    def checked(self: Any, cfg: Any, weights: str | None, device: str = 'cpu') -> Any:
+        if not cfg:
+            raise UnsafeCheckpointError(
+                f'no config is given for {weights}. The one inside a checkpoint is not used, '
+                'because a config can run code: pass the config file as `model`.')
+        return init_model(self, cfg, weights, device)
+    return checked
+
+
+_SCHEMES = {
+    load_from_local: ('', ),
+    load_from_http: ('http://', 'https://'),
+    load_from_pavi: ('pavi://', ),
+    load_from_ceph: (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'),
+    load_from_torchvision: ('modelzoo://', 'torchvision://'),
+    load_from_openmmlab: ('open-mmlab://', 'openmmlab://'),
+    load_from_mmcls: ('mmcls://', ),
+}
+_installed = False
+
+
+def install() -> None:
+    """Make mmengine load checkpoints safely. Calling it again changes nothing."""
+    global _installed
+    allow_stand_ins()
+    if _installed:
+        return
+    for loader, schemes in _SCHEMES.items():
+        for scheme in schemes:
+            present = CheckpointLoader._schemes.get(scheme)
+            # a loader that the user has registered is the user's business
+            if present is None or present.__module__ == mmengine_checkpoint.__name__:
+                CheckpointLoader.register_scheme(scheme, loader, force=True)
+        setattr(mmengine_checkpoint, loader.__name__, loader)
+    mmengine_checkpoint._load_checkpoint_with_prefix = load_checkpoint_with_prefix
+    loading = accounting(mmengine_checkpoint.load_state_dict)
+    mmengine_checkpoint.load_state_dict = loading
+    # `from mmengine.runner import load_state_dict` finds the name in the package
+    mmengine_runner.load_state_dict = loading
+    inferencer = mmengine_infer.BaseInferencer
+    inferencer._init_model = _refuse_config_of_file(inferencer._init_model)
+    _installed = True

@@ -1,0 +1,193 @@
+"""An account of every load into a model: how many tensors matched, and which did not."""
+import functools
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
+
+from .checkpoint_errors import CheckpointError
+from .checkpoint_reading import origin_of
+
+SHOWN = 5
+_MISMATCH = re.compile(r'size mismatch for (\S+): copying a param with shape (?:torch\.Size\()?'
+                       r'(.*?)\)? from checkpoint, the shape in current model is '
+                       r'(?:torch\.Size\()?(.*?)\)?\.$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class KeyReport:
+    """How a state dict fits a model. ``num_batches_tracked`` is never counted as the model's.
+
+    Attributes:
+        expected: Names of the model's parameters and persistent buffers.
+        missing: Of these, the names that the file lacks.
+        mismatched: Name to (shape in the file, shape in the model), as text.
+        unexpected: Names in the file that the model does not have.
+    """
+
+    expected: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    mismatched: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    unexpected: tuple[str, ...] = ()
+
+    @property
+    def matched(self) -> int:
+        return len(self.expected) - len(self.missing) - len(self.mismatched)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each tensor of the model was in the file, with its shape."""
+        return self.matched == len(self.expected)
+
+    def __str__(self) -> str:
+        parts = [f'{self.matched} of {len(self.expected)} model tensors matched',
+                 f'{len(self.missing)} missing' + _names(self.missing)]
+        if self.mismatched:
+            parts.append(f'{len(self.mismatched)} of another shape' + _names(
+                [f'{key}: {file} in the file, {model} in the model'
+                 for key, (file, model) in self.mismatched.items()]))
+        parts.append(f'{len(self.unexpected)} unexpected' + _names(self.unexpected))
+        return '; '.join(parts)
+
+
+def _names(names: list[str] | tuple[str, ...]) -> str:
+    more = ', ...' if len(names) > SHOWN else ''
+    return f' ({", ".join(names[:SHOWN])}{more})' if names else ''
+
+
+def _counts(key: str) -> bool:
+    return not key.endswith('num_batches_tracked')
+
+
+def _unwrap(module: nn.Module) -> nn.Module:
+    """The module that mmengine loads into: without DDP and test-time augmentation around it."""
+    if is_model_wrapper(module) or isinstance(module, BaseTTAModel):
+        return module.module
+    return module
+
+
+def _model_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    tensors = mmengine_checkpoint.get_state_dict(_unwrap(module))
+    return {k: v for k, v in tensors.items() if isinstance(v, torch.Tensor) and _counts(k)}
+
+
+def compare_keys(model: nn.Module, state_dict: Mapping[str, Any]) -> KeyReport:
+    """Compare names and shapes of a state dict with those of a model, without loading it.
+
+    Renaming by load hooks of the model's layers is not seen here; the account that a load prints
+    includes it.
+
+    Args:
+        model: Model or sub-module; wrappers such as DDP are looked through.
+        state_dict: Names to tensors, as in ``checkpoint['state_dict']``.
+    """
+    tensors = _model_tensors(model)
+    return KeyReport(
+        expected=tuple(tensors),
+        missing=tuple(k for k in tensors if k not in state_dict),
+        mismatched={k: (str(list(_shape(state_dict[k]))), str(list(v.shape)))
+                    for k, v in tensors.items()
+                    if k in state_dict and _shape(state_dict[k]) != v.shape},
+        unexpected=tuple(k for k in state_dict if k not in tensors and _counts(k)))
+
+
+def _shape(value: Any) -> torch.Size:
+    return value.shape if isinstance(value, torch.Tensor) else torch.Size([])
+
+
+def accounting(load_state_dict: Callable) -> Callable:
+    """Make ``mmengine.runner.checkpoint.load_state_dict`` say what matched.
+
+    All of mmengine's loading into models ends there: ``load_checkpoint``, ``Runner``, the
+    inferencers, ``PretrainedInit`` and the EMA hooks.
+
+    Raises (when the wrapped function is called):
+        CheckpointError: No tensor of the file fits the model.
+    """
+    @functools.wraps(load_state_dict)
+    def load_and_report(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False,
+                        logger: Any = None) -> None:
+        expected = tuple(_model_tensors(module))
+        seen: list[list[str]] = []
+
+        def keep(_state, _prefix, _meta, _strict, missing, unexpected, errors):
+            # the lists that the whole load appends to: layers may rename keys or reshape tensors
+            # on the way, so that names compared beforehand would count wrongly
+            seen.extend([missing, unexpected, errors])
+
+        handle = _unwrap(module)._register_load_state_dict_pre_hook(keep)
+        try:
+            load_state_dict(module, state_dict, strict, logger)
+        finally:
+            handle.remove()
+        if not expected:
+            return
+        report = (_report(expected, *seen) if seen else compare_keys(module, state_dict))
+        source = origin_of(state_dict)
+        source = f'checkpoint {source}' if source else 'a state dict'
+        if report.matched == 0:
+            raise CheckpointError(nothing_matched(report, state_dict, source))
+        print_log(f'Loaded {source}: {report}', logger=logger or 'current',
+                  level=logging.INFO if report.complete else logging.WARNING)
+
+    return load_and_report
+
+
+def _report(expected: tuple[str, ...], missing: list[str], unexpected: list[str],
+            errors: list[str]) -> KeyReport:
+    known = set(expected)
+    mismatched = {m[1]: (m[2], m[3]) for e in errors for m in _MISMATCH.finditer(e)}
+    return KeyReport(
+        expected=expected,
+        missing=tuple(k for k in dict.fromkeys(missing) if k in known),
+        mismatched={k: v for k, v in mismatched.items() if k in known},
+        unexpected=tuple(k for k in dict.fromkeys(unexpected) if _counts(k)))
+
+
+def nothing_matched(report: KeyReport, state_dict: Mapping[str, Any], source: str) -> str:
+    """The message for a file of which nothing fits, with the prefix that would mend it."""
+    lines = [f'no tensor of {source} fits the model: {report}',
+             f'  first names in the file:  {", ".join(list(state_dict)[:SHOWN]) or "none"}',
+             f'  first names in the model: {", ".join(report.expected[:SHOWN])}']
+    nested = [k for k, v in state_dict.items() if isinstance(v, Mapping)]
+    if hint := _prefix_hint(report.expected, list(state_dict)):
+        lines.append('  ' + hint)
+    elif nested:
+        lines.append(f'  the weights may be under {nested[0]!r}: save that part as '
+                     "{'state_dict': ...}")
+    else:
+        lines.append('  check that the checkpoint was trained with this config')
+    return '\n'.join(lines)
+
+
+def _prefix_hint(model_keys: tuple[str, ...], file_keys: list[str]) -> str | None:
+    if prefix := _common_prefix(file_keys, list(model_keys)):
+        return (f"the names in the file start with '{prefix}': load that part with "
+                f"init_cfg=dict(type='Pretrained', checkpoint=..., prefix='{prefix}')")
+    if prefix := _common_prefix(list(model_keys), file_keys):
+        part = prefix.rstrip('.')
+        return (f"the file holds only what the model calls '{prefix}': load it there, with "
+                f"init_cfg=dict(type='Pretrained', checkpoint=...) of the {part}")
+    return None
+
+
+def _common_prefix(longer: list[str], shorter: list[str]) -> str | None:
+    """The prefix that turns most of the shorter names into longer ones, if there is one."""
+    longer_set = set(longer)
+    counts: dict[str, int] = {}
+    for name in shorter[:SHOWN]:
+        for candidate in longer:
+            if candidate.endswith('.' + name):
+                counts.setdefault(candidate[:-len(name)], 0)
+    for prefix in counts:
+        counts[prefix] = sum(prefix + name in longer_set for name in shorter)
+    best = max(counts, key=lambda prefix: counts[prefix], default=None)
+    # one `weight` at the end of both names is no hint
+    return best if best and counts[best] * 2 >= len(shorter) else None

@@ -1,0 +1,54 @@
+"""Transforms that MMDetection lacks."""
+from io import BytesIO
+
+import mmcv
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmdet.registry import TRANSFORMS
+from mmengine.fileio import get
+from PIL import Image
+
+from ..errors import DataError
+
+JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
+
+
+@TRANSFORMS.register_module()
+class CheckedLoadImageFromFile(LoadImageFromFile):
+    """``LoadImageFromFile`` that names the file it cannot read.
+
+    OpenCV fills the missing part of a truncated JPEG with grey and goes on; here that is an error.
+
+    Raises:
+        DataError: the file is missing, truncated or not an image.
+    """
+
+    def transform(self, results: dict) -> dict:
+        path = results['img_path']
+        try:
+            content = get(path, backend_args=self.backend_args)
+        except OSError as error:
+            raise DataError(f'cannot read image {path}: {error.strerror or error}.') from None
+        image = self._decode(content)
+        if image is None:
+            raise DataError(
+                f'cannot read image {path}: it is truncated or not an image ({len(content)} '
+                f'bytes). Replace the file, or take it out of the annotations.'
+            )
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _decode(self, content: bytes) -> np.ndarray | None:
+        """The image (H, W, 3), or None where the bytes are no whole image."""
+        if content.startswith(JPEG_START) and JPEG_END not in content[-1024:]:
+            # no end marker near the end: cut off, or followed by something; Pillow can tell
+            try:
+                Image.open(BytesIO(content)).load()
+            except OSError:
+                return None
+        if not content:
+            return None
+        return mmcv.imfrombytes(
+            content, flag=self.color_type, backend=self.imdecode_backend
+        )

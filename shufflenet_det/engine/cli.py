@@ -1,0 +1,66 @@
+"""What the command line tools share: messages instead of tracebacks, configs, work folders."""
+import os
+import re
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ConfigError, ShuffleNetDetError
+
+# MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal
+warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+
+# torch wraps an error of a worker process in the text of its traceback
+_WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a tool; errors that the user can mend end it with one message and exit status 1."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('interrupted')
+    except (ShuffleNetDetError, FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        sys.exit(f'error: {message_of(error)}')
+    except Exception as error:
+        traceback.print_exc()
+        sys.exit(f'error: {type(error).__name__}: {message_of(error)}')
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an error, without the traceback that torch adds to those of its workers."""
+    text = str(error)
+    if _WORKER.match(text):
+        return text.rsplit(f'{type(error).__name__}: ', 1)[-1].strip()
+    return text
+
+
+def check_writable(folder: str | Path) -> Path:
+    """Create ``folder`` and prove that a file can be written in it.
+
+    Raises:
+        ConfigError: it cannot be created or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f'cannot write to the output folder {folder}: {error.strerror}. Choose another with '
+            f'--work-dir.'
+        ) from None
+    return folder
+
+
+def write_atomically(path: str | Path, text: str) -> None:
+    """Write a text file as a whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,109 @@
+"""Reading configs for the command line tools, with unknown options refused."""
+import inspect
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+import mmdet.registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.runner import Runner
+
+from ..errors import ConfigError
+
+# read by MMEngine's Runner through `cfg.get`, so not among the parameters of its constructor
+_RUNNER_KEYS = {
+    'compile',
+    'custom_imports',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'sync_bn',
+}
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and merge the options of ``--cfg-options`` into it.
+
+    Args:
+        path: a file, or a name such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``.
+        options: values by dotted key, as MMEngine's ``DictAction`` parses them.
+
+    Raises:
+        ConfigError: the file is missing or is no config, or an option names nothing that the
+            config, or the class it configures, knows.
+    """
+    if '::' not in path and not Path(path).is_file():
+        near = sorted(Path(path).parent.glob('*.py')) if Path(path).parent.is_dir() else []
+        raise ConfigError(
+            f'config file not found: {path}.' + _suggest(Path(path).name, [p.name for p in near])
+        )
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:
+        raise ConfigError(f'cannot read config {path}: {type(error).__name__}: {error}') from None
+    if 'model' not in cfg:
+        raise ConfigError(f'{path} is not the config of a model: it sets no `model`.')
+    if options:
+        original = cfg.copy()
+        try:
+            cfg.merge_from_dict(options)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ConfigError(f'cannot merge --cfg-options into {path}: {error}') from None
+        for key in options:
+            _check_option(key, original, cfg)
+    return cfg
+
+
+def _check_option(key: str, original: Config, merged: Config) -> None:
+    """Raise unless ``key`` is in the config, or is an argument of the class that it configures."""
+    before, after = original, merged
+    for depth, part in enumerate(key.split('.')):
+        if isinstance(before, (list, tuple)):
+            before, after = before[int(part)], after[int(part)]
+            continue
+        if before is None or not hasattr(before, 'keys'):
+            return
+        if part not in before:
+            known = set(before.keys())
+            if depth == 0:
+                known |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+                _reject_unknown(key, part, known | _RUNNER_KEYS)
+            elif 'type' in after:
+                accepted = _arguments_of(after['type'])
+                if accepted is not None:
+                    _reject_unknown(key, part, accepted | {'type', '_delete_', '_scope_'})
+            elif get_close_matches(part, known, 1, cutoff=0.8):
+                _reject_unknown(key, part, known)
+            return
+        before, after = before[part], after[part]
+
+
+def _reject_unknown(key: str, part: str, known: Iterable[str]) -> None:
+    if part not in known:
+        raise ConfigError(f'unknown config option {key}: nothing reads {part!r}.'
+                          + _suggest(part, known))
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), 3)
+    return f' Did you mean {" or ".join(near)}?' if near else ''
+
+
+def _arguments_of(type_name: str | type) -> set[str] | None:
+    """Names that a registered class's constructor takes, or None where that cannot be known."""
+    cls = type_name if inspect.isclass(type_name) else None
+    registries = [r for r in vars(mmdet.registry).values() if isinstance(r, Registry)]
+    for registry in registries:
+        cls = cls or registry.get(type_name)
+    if not inspect.isclass(cls):
+        return None
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if '__init__' not in vars(base) or base is object:
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {'self'}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names

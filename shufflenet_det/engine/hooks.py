@@ -1,0 +1,83 @@
+"""Checks that run before the first image."""
+from collections.abc import Sequence
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..compat.checkpoint import CheckpointError, KeyReport, compare_keys
+from ..errors import ConfigError
+
+
+@HOOKS.register_module()
+class ConsistencyHook(Hook):
+    """Compare the model, the data set and the checkpoint before the first image is used.
+
+    Raises:
+        ConfigError: a head's ``num_classes`` is not the number of the data set's classes, or a
+            checkpoint to be tested or resumed was trained for other classes. Fine-tuning from a
+            checkpoint (``load_from``) may change them.
+        CheckpointError: a checkpoint to be tested or resumed fills only a part of the model.
+    """
+
+    def __init__(self) -> None:
+        self._keys: KeyReport | None = None
+        self._classes: list[str] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        meta = checkpoint.get('meta') or {}
+        classes = (meta.get('dataset_meta') or {}).get('classes')
+        self._classes = None if classes is None else list(classes)
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        self._keys = compare_keys(
+            runner.model, {k.removeprefix('module.'): v for k, v in state_dict.items()}
+        )
+
+    def before_train(self, runner: Runner) -> None:
+        classes = runner.train_dataloader.dataset.metainfo.get('classes')
+        self._check_heads(runner, classes)
+        if runner._resume:
+            self._check_checkpoint(classes)
+
+    def before_val(self, runner: Runner) -> None:
+        self._check_heads(runner, runner.val_dataloader.dataset.metainfo.get('classes'))
+
+    def before_test(self, runner: Runner) -> None:
+        classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        self._check_heads(runner, classes)
+        self._check_checkpoint(classes)
+
+    def _check_heads(self, runner: Runner, classes: tuple[str, ...] | None) -> None:
+        if classes is None:
+            return
+        for name, module in runner.model.named_modules():
+            num_classes = getattr(module, 'num_classes', None)
+            # an RPN tells objects from background only
+            if num_classes is None or name.endswith('rpn_head'):
+                continue
+            if num_classes != len(classes):
+                raise ConfigError(
+                    f'{name} has num_classes={num_classes}, the data set has {len(classes)} '
+                    f'classes: {", ".join(classes)}. Set num_classes of the heads, or '
+                    f'metainfo=dict(classes=(...)) of the data sets.'
+                )
+
+    def _check_checkpoint(self, classes: tuple[str, ...] | None) -> None:
+        if self._keys is not None and not self._keys.complete:
+            raise CheckpointError(
+                f'the checkpoint is of another network than the config: {self._keys}. Use the '
+                f'config that it was trained with.'
+            )
+        trained = self._classes
+        if classes is None or trained is None or trained == list(classes):
+            return
+        raise ConfigError(
+            f'the checkpoint was trained for {len(trained)} classes ({_first(trained)}), the '
+            f'config names {len(classes)} ({_first(classes)}). Use the config that the checkpoint '
+            f'was trained with, or to fine-tune it for other classes '
+            f'`tools/train.py CONFIG --cfg-options load_from=CHECKPOINT`.'
+        )
+
+
+def _first(names: Sequence[str]) -> str:
+    return ', '.join(names[:8]) + (', ...' if len(names) > 8 else '')

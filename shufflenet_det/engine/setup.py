@@ -1,0 +1,96 @@
+"""From the flags of the command line to a config that MMEngine's Runner can run, on GPU or CPU."""
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_distributed
+from torch import distributed
+
+from ..errors import ConfigError
+from .cli import check_writable
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that ``tools/train.py`` and ``tools/test.py`` share, as in MMDetection."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value; a list as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed job are started',
+    )
+    # torchrun passes it to the scripts that it starts
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
+    """Choose the output folder (flag, then config, then ``work_dirs/<config name>``) and try it."""
+    default = os.path.join('work_dirs', Path(config_path).stem)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default
+    check_writable(cfg.work_dir)
+
+
+def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> None:
+    """Prepare for distributed running.
+
+    MMEngine assumes a GPU for each process; without one the process group is started here with
+    gloo, and the model wrapper is told to leave devices alone.
+
+    Raises:
+        ConfigError: a launcher that needs GPUs, and there is none.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    cfg.launcher = launcher
+    if launcher == 'none' or torch.cuda.is_available():
+        return
+    if launcher != 'pytorch':
+        raise ConfigError(
+            f'--launcher {launcher} needs GPUs and none is visible; on CPU start the job with '
+            f'torchrun and --launcher pytorch.'
+        )
+    if not is_distributed():
+        distributed.init_process_group(backend='gloo')
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+    )
+
+
+def set_amp(cfg: Config) -> None:
+    """Mixed precision: float16 with loss scaling on GPU, bfloat16 on CPU."""
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    else:
+        cfg.optim_wrapper.type = 'CPUAmpOptimWrapper'
+
+
+def set_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the total batch.
+
+    Raises:
+        ConfigError: the config does not say for which batch its learning rate is meant.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ConfigError(
+            'the config has no auto_scale_lr.base_batch_size: state the total batch that its '
+            'learning rate is meant for.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def is_pretrained(cfg: Config) -> bool:
+    """Whether any part of the model starts from a checkpoint."""
+
+    def search(node: object) -> bool:
+        if isinstance(node, dict):
+            return node.get('type') == 'Pretrained' or any(map(search, node.values()))
+        return isinstance(node, (list, tuple)) and any(map(search, node))
+
+    return bool(cfg.get('load_from')) or search(cfg.model.to_dict())

@@ -1,0 +1,140 @@
+"""COCO evaluation with the twelve figures of the COCO API itself."""
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmdet.registry import METRICS
+from mmengine.fileio import get_local_path
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ..data.coco import CheckedCOCO
+
+FIGURES = (
+    'mAP',
+    'mAP_50',
+    'mAP_75',
+    'mAP_s',
+    'mAP_m',
+    'mAP_l',
+    'AR@1',
+    'AR@10',
+    'AR@100',
+    'AR_s@100',
+    'AR_m@100',
+    'AR_l@100',
+)
+"""The COCO API's ``COCOeval.stats``, in its order, under MMDetection's names."""
+
+
+@METRICS.register_module()
+class CheckedCocoMetric(CocoMetric):
+    """COCO metric whose figures are exactly those that pycocotools computes from the result file.
+
+    MMDetection's ``CocoMetric`` rounds to three digits, replaces the COCO API's AR@1, 10 and 100
+    by AR@100, 300 and 1000, and takes label ``i`` for the ``i``-th category of the annotation file
+    rather than for the class of that name. This one does none of that. A figure with nothing to
+    measure, such as mAP_s without small objects, is -1, as the COCO API has it.
+
+    Args:
+        ann_file: annotations in COCO format.
+        metric: ``'bbox'``, ``'segm'`` or both.
+        format_only: write the results for an evaluation server and compute nothing.
+        outfile_prefix: keep the results as ``<prefix>.bbox.json`` (and ``.segm.json``).
+        backend_args, collect_device, prefix: as in ``CocoMetric``.
+
+    Attributes:
+        per_class: after evaluation, the first six
+            figures, as ``{metric: {class: {figure: value}}}``.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        metric: str | Sequence[str] = 'bbox',
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        backend_args: dict | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(
+            metric=[metric] if isinstance(metric, str) else list(metric),
+            format_only=format_only,
+            outfile_prefix=outfile_prefix,
+            backend_args=backend_args,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
+        with get_local_path(ann_file, backend_args=backend_args) as path:
+            self._coco_api = CheckedCOCO(path)
+        self.per_class: dict[str, dict[str, dict[str, float]]] = {}
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """All figures of all metrics, unrounded, as ``{'bbox_mAP': 0.31, ...}``."""
+        self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
+        self.img_ids = self._coco_api.get_img_ids()
+        predictions = [prediction for _, prediction in results]
+        figures = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            prefix = self.outfile_prefix or f'{scratch}/results'
+            Path(prefix).parent.mkdir(parents=True, exist_ok=True)
+            files = self.results2json(predictions, prefix)
+            for metric in () if self.format_only else self.metrics:
+                evaluation = self._evaluate(files[metric], metric)
+                self.per_class[metric] = self._class_figures(evaluation)
+                for name, value in zip(FIGURES, evaluation.stats.tolist(), strict=True):
+                    figures[f'{metric}_{name}'] = value
+        return figures
+
+    def _evaluate(self, result_file: str, metric: str) -> COCOeval:
+        detections = load_results(self._coco_api, result_file, metric)
+        evaluation = COCOeval(self._coco_api, detections, metric)
+        evaluation.params.catIds = self.cat_ids
+        evaluation.params.imgIds = self.img_ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation
+
+    def _class_figures(self, evaluation: COCOeval) -> dict[str, dict[str, float]]:
+        # (IoU thresholds, recalls, classes, areas, maximum detections); the last maximum is 100
+        precision = evaluation.eval['precision'][..., -1]
+        slices = {
+            'mAP': precision[:, :, :, 0],
+            'mAP_50': precision[[0], :, :, 0],
+            'mAP_75': precision[[5], :, :, 0],
+            'mAP_s': precision[:, :, :, 1],
+            'mAP_m': precision[:, :, :, 2],
+            'mAP_l': precision[:, :, :, 3],
+        }
+        return {
+            name: {
+                # every entry of a class without ground truth is -1, and so is its mean
+                figure: float(np.mean(values[:, :, index]))
+                for figure, values in slices.items()
+            }
+            for index, name in enumerate(self.dataset_meta['classes'])
+        }
+
+
+def load_results(ground_truth: COCO, result_file: str | Path, metric: str) -> COCO:
+    """Detections of a COCO result file, indexed beside their ground truth.
+
+    Unlike ``COCO.loadRes`` it takes a file without detections, and for ``'segm'`` it measures the
+    size of a detection by its mask even where the file gives its box too.
+    """
+    detections = json.loads(Path(result_file).read_text())
+    if not detections:
+        empty = COCO()
+        tables = {key: ground_truth.dataset[key] for key in ('images', 'categories')}
+        empty.dataset = {**tables, 'annotations': []}
+        empty.createIndex()
+        return empty
+    if metric == 'segm':
+        for detection in detections:
+            detection.pop('bbox', None)
+    return ground_truth.loadRes(detections)

@@ -1,0 +1,107 @@
+"""Pictures of results: ground truth beside detections."""
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools.coco import COCO
+
+from .coco_metric import load_results
+
+# Okabe and Ito's colours, told apart by people of all kinds of colour vision; BGR
+COLOURS = (
+    (0, 159, 230),
+    (233, 180, 86),
+    (115, 158, 0),
+    (66, 228, 240),
+    (178, 114, 0),
+    (0, 94, 213),
+    (167, 121, 204),
+    (60, 60, 60),
+)
+
+
+def contact_sheet(
+    annotations: str | Path,
+    images: str | Path,
+    results: str | Path,
+    out: str | Path,
+    count: int = 6,
+    score_threshold: float = 0.3,
+    width: int = 480,
+) -> None:
+    """Draw ``count`` images as rows of ground truth (left) and detections (right).
+
+    Args:
+        annotations: ground truth in COCO format.
+        images: folder of the images.
+        results: COCO result file.
+        out: picture file to write.
+        count: images, spread evenly over those of the annotations that have objects.
+        score_threshold: least score of a detection to be drawn.
+        width: width of each of the two pictures in pixels.
+    """
+    truth = COCO(str(annotations))
+    detections = load_results(truth, results, 'bbox')
+    names = {category['id']: category['name'] for category in truth.dataset['categories']}
+    with_objects = sorted(truth.imgToAnns)
+    chosen = [with_objects[i] for i in np.linspace(0, len(with_objects) - 1, count).astype(int)]
+    rows = []
+    for image_id in dict.fromkeys(chosen):
+        info = truth.imgs[image_id]
+        image = cv2.imread(str(Path(images, info['file_name'])))
+        found = [d for d in detections.imgToAnns[image_id] if d['score'] >= score_threshold]
+        pair = [
+            _titled(_draw(image, boxes, names, width), title)
+            for title, boxes in (
+                ('ground truth', truth.imgToAnns[image_id]),
+                (f'detections with a score of at least {score_threshold}', found),
+            )
+        ]
+        rows.append(np.hstack(pair))
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out), np.vstack(rows))
+
+
+def _draw(
+    image: np.ndarray, boxes: Sequence[dict], names: dict[int, str], width: int
+) -> np.ndarray:
+    """The image at ``width`` with labelled boxes; crowds are outlined in white."""
+    scale = width / image.shape[1]
+    canvas = cv2.resize(image, (width, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+    order = list(names)
+    for box in sorted(boxes, key=lambda b: b.get('score', 1)):
+        x, y, w, h = (round(value * scale) for value in box['bbox'])
+        label = names[box['category_id']]
+        colour = COLOURS[order.index(box['category_id']) % len(COLOURS)]
+        if box.get('iscrowd'):
+            label, colour = f'crowd of {label}', (255, 255, 255)
+        if 'score' in box:
+            label += f' {box["score"]:.2f}'
+        cv2.rectangle(canvas, (x, y), (x + w, y + h), colour, 2, cv2.LINE_AA)
+        (text_width, text_height), base = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+        left = min(x, width - text_width)
+        top = max(y, text_height + base)
+        cv2.rectangle(
+            canvas, (left, top - text_height - base), (left + text_width, top), colour, cv2.FILLED
+        )
+        dark = sum(colour) < 300
+        cv2.putText(
+            canvas,
+            label,
+            (left, top - base // 2),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.42,
+            (255, 255, 255) if dark else (0, 0, 0),
+            1,
+            cv2.LINE_AA,
+        )
+    return canvas
+
+
+def _titled(picture: np.ndarray, title: str) -> np.ndarray:
+    bar = np.full((24, picture.shape[1], 3), 255, np.uint8)
+    cv2.putText(bar, title, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (0, 0, 0), 1, cv2.LINE_AA)
+    return cv2.copyMakeBorder(
+        np.vstack([bar, picture]), 0, 6, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )

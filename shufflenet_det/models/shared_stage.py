@@ -1,0 +1,50 @@
+"""The last stage of a backbone as the shared head of a C4 detector."""
+from mmdet.registry import MODELS
+from mmengine.model import Sequential
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import ConfigError
+
+
+@MODELS.register_module()
+class SharedRoIStage(Sequential):
+    """One backbone stage, run on RoI features (Faster R-CNN "C4", as MMDetection's ``ResLayer``).
+
+    The backbone is built from its config and all but the stage is dropped, so any backbone with
+    ``layers``, a list of its stages, will do. State-dict keys are those inside the stage: the
+    weights come from the backbone's own checkpoint with ``prefix='backbone.layers.<stage - 1>.'``.
+
+    Args:
+        backbone: config of the backbone, as the detector's own but for ``out_indices``.
+        stage: the level that the stage makes, counted as ``out_indices`` are; 3 is stride 32.
+        norm_eval: keep the statistics of batch norms as they are while training.
+        init_cfg: initialisation; by default that of the backbone.
+
+    Attributes:
+        out_channels: channels of the output (N, out_channels, ceil(H / 2), ceil(W / 2)).
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        stage: int = 3,
+        norm_eval: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        donor = MODELS.build({**backbone, 'out_indices': (stage,), 'init_cfg': None})
+        if not hasattr(donor, 'layers') or not 0 < stage <= len(donor.layers):
+            raise ConfigError(
+                f'{backbone["type"]} has no stage {stage} in `layers` to share with the RoI head.'
+            )
+        super().__init__(*donor.layers[stage - 1], init_cfg=init_cfg or donor.init_cfg)
+        self.norm_eval = norm_eval
+        (self.out_channels,) = donor.out_channels
+
+    def train(self, mode: bool = True) -> 'SharedRoIStage':
+        """Switch to training mode; with ``norm_eval`` batch norms stay in evaluation mode."""
+        super().train(mode)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self

@@ -1,0 +1,123 @@
+"""The ShuffleNet unit: pointwise group convolution, channel shuffle, depthwise convolution."""
+import torch
+import torch.utils.checkpoint as cp
+from mmcv.cnn import ConvModule, build_activation_layer
+from mmdet.models.layers import SELayer
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from .widths import BOTTLENECK_RATIO, SE_RATIO
+
+SHUFFLES = ('standard', 'transposed', 'none')
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Interleave the channels of ``groups`` groups (paper, section 3.1 and Figure 1).
+
+    Channel ``i * n + j`` of ``n`` channels a group moves to ``j * groups + i``. Shuffling the
+    result with ``groups=n`` undoes it, which is also the transposed order.
+
+    Args:
+        x: features of shape (N, C, H, W), C a multiple of ``groups``.
+        groups: number of groups.
+    """
+    batch, channels, height, width = x.shape
+    x = x.view(batch, groups, channels // groups, height, width)
+    return x.transpose(1, 2).reshape(batch, channels, height, width)
+
+
+class ShuffleUnit(nn.Module):
+    """One unit of ShuffleNet v1 (paper, section 3.2 and Figure 2 b, c).
+
+    The shuffle stands after the depthwise convolution, as in the public weights of mmpretrain and
+    of the authors; it commutes with a depthwise convolution, so this is the paper's unit with the
+    depthwise filters in another order.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output; equal to ``in_channels`` at stride 1.
+        groups: groups of the pointwise convolutions.
+        stride: 1 adds the input; 2 halves the resolution and concatenates the pooled input.
+        first_groups: groups of the first pointwise convolution, 1 in the first unit of stage 2,
+            whose input is too narrow to group. Defaults to ``groups``.
+        shuffle: ``'standard'`` (the paper's order), ``'transposed'`` (that of the authors'
+            released weights) or ``'none'`` (Table 3).
+        with_se: squeeze-and-excitation on the residual branch (Table 5).
+        conv_cfg, norm_cfg, act_cfg: layers, as everywhere in MMDetection.
+        with_cp: recompute the unit in the backward pass to save memory.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        groups: int = 3,
+        stride: int = 1,
+        first_groups: int | None = None,
+        shuffle: str = 'standard',
+        with_se: bool = False,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__()
+        if stride not in (1, 2):
+            raise ConfigError(f'stride of a ShuffleUnit must be 1 or 2, not {stride!r}.')
+        if stride == 1 and in_channels != out_channels:
+            raise ConfigError(
+                f'a ShuffleUnit with stride 1 adds its input: in_channels ({in_channels}) and '
+                f'out_channels ({out_channels}) must be equal.'
+            )
+        if shuffle not in SHUFFLES:
+            raise ConfigError(f'shuffle must be one of {SHUFFLES}, not {shuffle!r}.')
+        self.stride = stride
+        self.with_cp = with_cp
+        bottleneck = out_channels // BOTTLENECK_RATIO
+        expanded = out_channels if stride == 1 else out_channels - in_channels
+        self.shuffle_groups = {'standard': groups, 'transposed': bottleneck // groups, 'none': 1}[
+            shuffle
+        ]
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
+        act_cfg = act_cfg or dict(type='ReLU')
+
+        self.g_conv_1x1_compress = ConvModule(
+            in_channels,
+            bottleneck,
+            1,
+            groups=groups if first_groups is None else first_groups,
+            act_cfg=act_cfg,
+            **layers,
+        )
+        self.depthwise_conv3x3_bn = ConvModule(
+            bottleneck,
+            bottleneck,
+            3,
+            stride=stride,
+            padding=1,
+            groups=bottleneck,
+            act_cfg=None,
+            **layers,
+        )
+        self.g_conv_1x1_expand = ConvModule(
+            bottleneck, expanded, 1, groups=groups, act_cfg=None, **layers
+        )
+        self.se = SELayer(expanded, ratio=SE_RATIO) if with_se else nn.Identity()
+        if stride == 2:
+            self.avgpool = nn.AvgPool2d(3, stride=2, padding=1)
+        self.act = build_activation_layer(act_cfg)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        out = self.depthwise_conv3x3_bn(self.g_conv_1x1_compress(x))
+        if self.shuffle_groups > 1:
+            out = channel_shuffle(out, self.shuffle_groups)
+        out = self.se(self.g_conv_1x1_expand(out))
+        if self.stride == 2:
+            return torch.cat((self.avgpool(x), self.act(out)), dim=1)
+        return self.act(x + out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride), rounded up."""
+        if self.with_cp and x.requires_grad:
+            return cp.checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)

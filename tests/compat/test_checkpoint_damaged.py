@@ -1,0 +1,98 @@
+"""A checkpoint that cannot be read says why, and names the file and the remedy."""
+from shufflenet_det.compat import checkpoint
+from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointError
+from shufflenet_det.errors import ShuffleNetDetError
+
+import pytest
+import torch
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+checkpoint.install()
+
+
+def failure(path, error=CheckpointError):
+    with pytest.raises(error) as info:
+        load_checkpoint(nn.Linear(2, 2), str(path))
+    assert str(path) in str(info.value) and not isinstance(info.value, UnsafeCheckpointError)
+    # what the command line tools catch
+    assert isinstance(info.value, ShuffleNetDetError)
+    return str(info.value)
+
+
+def test_missing(tmp_path):
+    for name in ('epoch_1.pth', 'epoch_2.pth', 'zzz.pth', 'log.txt'):
+        (tmp_path / name).touch()
+    message = failure(tmp_path / 'epoch_3.pth', FileNotFoundError)
+    assert 'epoch_1.pth' in message and 'epoch_2.pth' in message and 'log.txt' not in message
+    assert 'no folder' in failure(tmp_path / 'absent/epoch_1.pth', FileNotFoundError)
+
+
+def test_folder(tmp_path):
+    (tmp_path / 'epoch_1.pth').touch()
+    message = failure(tmp_path)
+    assert 'folder' in message and 'epoch_1.pth' in message
+
+
+@pytest.mark.parametrize('content, said', [
+    (b'', 'is empty'),
+    (b'\n <!DOCTYPE html><html>Not found</html>', 'HTML page'),
+    (b'<?xml version="1.0"?><Error>AccessDenied</Error>', 'HTML page'),
+    (b'version https://git-lfs.github.com/spec/v1\noid sha256:0', 'git lfs pull'),
+    (b'Not Found', 'a text file'),
+    (b'\x89PNG\r\n\x1a\n\0\0', 'unknown format'),
+    (b'\x80\x02}q\x00.', 'no checkpoint'),
+    (b'\x80\x02X\xff\xff\xff\x7f', 'damaged'),
+])
+def test_no_checkpoint(content, said, tmp_path):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    assert said in failure(path)
+
+
+def test_other_zip(tmp_path):
+    import zipfile
+    path = tmp_path / 'x.pth'
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('folder/weights.pth', b'x')
+    assert 'unpack' in failure(path)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_cut_short_anywhere(zipped, tmp_path):
+    path = tmp_path / 'x.pth'
+    state = {'meta': {'epoch': 1}, 'state_dict': nn.Linear(20, 20).state_dict()}
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    for size in range(1, len(content), len(content) // 40):
+        path.write_bytes(content[:size])
+        failure(path)
+
+
+def test_not_a_checkpoint_of_a_model(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save([torch.zeros(2)], path)
+    assert 'holds a list' in failure(path)
+    torch.save({'state_dict': [torch.zeros(2)]}, path)
+    assert "'state_dict'" in failure(path)
+    torch.save({1: torch.zeros(2)}, path)
+    assert 'not names' in failure(path)
+
+
+def test_safetensors(tmp_path):
+    safetensors = pytest.importorskip('safetensors.torch')
+    path = tmp_path / 'x.safetensors'
+    source, target = nn.Linear(2, 2), nn.Linear(2, 2)
+    safetensors.save_file(source.state_dict(), str(path))
+    load_checkpoint(target, str(path), map_location='cpu')
+    assert torch.equal(source.weight, target.weight)
+    for content in (b'\xff' * 40, b'\x10', path.read_bytes()[:-3], b'\x02' + bytes(7) + b'{]'):
+        path.write_bytes(content)
+        failure(path)
+
+
+def test_map_location_is_passed_on(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save({'state_dict': nn.Linear(2, 2).state_dict()}, path)
+    loaded = checkpoint.read_checkpoint(path, map_location='meta')
+    assert loaded['state_dict']['weight'].device.type == 'meta'

@@ -1,0 +1,85 @@
+"""Test a detector: python tools/test.py CONFIG CHECKPOINT [--out FILE] [--show-dir DIR] ..."""
+import argparse
+import os
+from pathlib import Path
+
+from shufflenet_det.engine import cli, setup
+from shufflenet_det.engine.config import load_config
+from shufflenet_det.errors import ConfigError
+from shufflenet_det.evaluation import CheckedCocoMetric
+from shufflenet_det.evaluation.report import figures_table, write_metrics
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a detector and write metrics.json')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('--work-dir', help='folder for metrics.json and logs')
+    parser.add_argument(
+        '--out',
+        help='keep the detections: FILE.json as a COCO result file, FILE.pkl as MMDetection has it',
+    )
+    parser.add_argument('--show-dir', help='folder for pictures, ground truth beside detections')
+    setup.add_common_arguments(parser)
+    args = parser.parse_args()
+    if args.out and Path(args.out).suffix not in ('.json', '.pkl', '.pickle'):
+        parser.error(f'--out {args.out}: the file name must end in .json or .pkl')
+    args.show, args.wait_time = False, 0  # read by MMDetection's trigger_visualization_hook
+    return args
+
+
+def keep_detections(runner: Runner, out: str) -> None:
+    """Have the evaluation leave its detections in ``out``."""
+    cli.check_writable(Path(out).absolute().parent)
+    if not out.endswith('.json'):
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
+        return
+    metric = coco_metric(runner)
+    if metric is None:
+        raise ConfigError(
+            '--out FILE.json needs test_evaluator.type=CheckedCocoMetric; use FILE.pkl instead.'
+        )
+    metric.outfile_prefix = out.removesuffix('.json')
+
+
+def coco_metric(runner: Runner) -> CheckedCocoMetric | None:
+    metrics = runner.test_evaluator.metrics
+    return next((m for m in metrics if isinstance(m, CheckedCocoMetric)), None)
+
+
+def main() -> None:
+    args = parse_args()
+    setup_cache_size_limit_of_dynamo()
+    cfg = load_config(args.config, args.cfg_options)
+    setup.set_work_dir(cfg, args.config, args.work_dir)
+    setup.set_launcher(cfg, args.launcher, args.local_rank)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.show_dir:
+        # an absolute path, because the hook joins anything else to the work folder at each image
+        args.show_dir = str(cli.check_writable(args.show_dir).absolute())
+        trigger_visualization_hook(cfg, args)
+    runner = Runner.from_cfg(cfg)
+    if args.out:
+        keep_detections(runner, args.out)
+    metrics = runner.test()
+    if not is_main_process():
+        return
+    metric = coco_metric(runner)
+    if args.out and args.out.endswith('.json'):
+        os.replace(f'{metric.outfile_prefix}.bbox.json', args.out)
+    if metric is not None:
+        print(figures_table(metrics, metric))
+    path = Path(cfg.work_dir, 'metrics.json')
+    write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric)
+    print(f'wrote {path}' + (f' and {args.out}' if args.out else ''))
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,56 @@
+"""Train a detector: python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ..."""
+import argparse
+
+from shufflenet_det.engine import cli, setup
+from shufflenet_det.engine.config import load_config
+
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.runner import Runner
+
+FROM_SCRATCH = (
+    'The backbone starts from random weights. Set SHUFFLENET_PRETRAINED to an ImageNet checkpoint '
+    '(a path or URL) to start from it, unless training from scratch is what you want.'
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the total batch (GPUs x images a GPU)',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from a checkpoint; without a value, from the latest in the work folder',
+    )
+    setup.add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    setup_cache_size_limit_of_dynamo()
+    cfg = load_config(args.config, args.cfg_options)
+    setup.set_work_dir(cfg, args.config, args.work_dir)
+    setup.set_launcher(cfg, args.launcher, args.local_rank)
+    if args.amp:
+        setup.set_amp(cfg)
+    if args.auto_scale_lr:
+        setup.set_auto_scale_lr(cfg)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    runner = Runner.from_cfg(cfg)
+    if not cfg.get('resume') and not setup.is_pretrained(cfg):
+        runner.logger.warning(FROM_SCRATCH)
+    runner.train()
+
+
+if __name__ == '__main__':
+    cli.run(main)
