@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs' / 'sample'
 CONFIG = 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-{}.py'
 RESOLUTIONS = (300, 600)
+COCO_VARIABLES = ('COCO_DATA_ROOT', 'SHUFFLENET_PRETRAINED')
 FIGURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
@@ -36,8 +37,10 @@ def step(title: str, tool: str, *arguments: str | Path, **environment: str) -> N
     command = [f'tools/{tool}', *map(str, arguments)]
     print(f'\n=== {title}\n$ python {shlex.join(command)}', flush=True)
     start = time.monotonic()
+    # variables that are set for COCO must not reach the sample
+    inherited = {k: v for k, v in os.environ.items() if k not in COCO_VARIABLES}
     process = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env={**os.environ, **environment}, check=False
+        [sys.executable, *command], cwd=ROOT, env={**inherited, **environment}, check=False
     )
     if process.returncode:
         sys.exit(process.returncode)
@@ -67,10 +70,18 @@ def main() -> None:
     environment = {'SAMPLE_DATA_ROOT': str(data)}
     start = time.monotonic()
     step('sample data in the layout of COCO', 'make_sample_data.py', '--out', data)
+    checkpoint = None
     for resolution in RESOLUTIONS:
         config = CONFIGS / CONFIG.format(resolution)
         folder = work_dir / str(resolution)
-        step(f'train at {resolution}', 'train.py', config, '--work-dir', folder, **environment)
+        # the second detector is the first one, fine-tuned at the higher resolution
+        options = ['--cfg-options', f'load_from={checkpoint}'] if checkpoint else []
+        step(
+            f'train at {resolution}',
+            'train.py',
+            *(config, '--work-dir', folder, *options),
+            **environment,
+        )
         checkpoint = (folder / 'last_checkpoint').read_text().strip()
         results = folder / 'val.json'
         step(

@@ -1,7 +1,7 @@
 _base_ = './faster-rcnn_shufflenet-v1-1x-g3_c4_2x_coco-300.py'
 model = dict(
     backbone=dict(widen_factor=0.5),
-    rpn_head=dict(in_channels=240),
+    rpn_head=dict(in_channels=240, feat_channels=120),
     roi_head=dict(
         shared_head=dict(backbone=dict(widen_factor=0.5)),
         bbox_roi_extractor=dict(out_channels=240),

@@ -1,7 +1,7 @@
 _base_ = './faster-rcnn_shufflenet-v1-1x-g3_c4_2x_coco-300.py'
 model = dict(
     backbone=dict(widen_factor=2.0),
-    rpn_head=dict(in_channels=960),
+    rpn_head=dict(in_channels=960, feat_channels=480),
     roi_head=dict(
         shared_head=dict(backbone=dict(widen_factor=2.0)),
         bbox_roi_extractor=dict(out_channels=960),

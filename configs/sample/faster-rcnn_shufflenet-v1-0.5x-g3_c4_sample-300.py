@@ -1,10 +1,20 @@
+# 576 training images with objects / 8 a step = 72 steps an epoch
 _base_ = [
     '../faster_rcnn/faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py',
     '../_base_/sample.py',
 ]
+model = _base_.sample_model
 train_dataloader = _base_.sample_train_dataloader
 val_dataloader = _base_.sample_val_dataloader
 test_dataloader = val_dataloader
 val_evaluator = _base_.sample_evaluator
 test_evaluator = val_evaluator
-model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.sample_num_classes)))
+optim_wrapper = _base_.sample_optim_wrapper
+auto_scale_lr = _base_.sample_auto_scale_lr
+default_hooks = _base_.sample_hooks
+randomness = dict(seed=0)
+train_cfg = dict(max_epochs=4, val_interval=4)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, T_max=4 * 72, eta_min=5e-5),
+]

@@ -7,10 +7,11 @@ that the annotations lack is an error, and labels follow the order of the config
 """
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
@@ -19,8 +20,8 @@ from ..errors import DataError
 
 HOW_TO_GET_DATA = (
     'The data root must hold annotations/instances_{train,val}2017.json, train2017/ and val2017/. '
-    'Set the environment variable COCO_DATA_ROOT to it, or make the sample data with '
-    '`python tools/make_sample_data.py --out data/sample` and use a config of configs/sample/.'
+    'Set the environment variable COCO_DATA_ROOT to it (SAMPLE_DATA_ROOT for configs/sample/). '
+    'Sample data: `python tools/make_sample_data.py --out data/sample`.'
 )
 
 
@@ -92,6 +93,16 @@ def _shorten(names: Sequence[str], most: int = 12) -> str:
     return shown + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
+def _checked(transform: dict | Callable) -> dict | Callable:
+    """``LoadImageFromFile`` replaced by the one that names what it cannot read.
+
+    Not in the configs, because MMDetection's inferencer looks there for the stock transform.
+    """
+    if isinstance(transform, dict) and transform['type'] in ('LoadImageFromFile', LoadImageFromFile):
+        return {**transform, 'type': 'CheckedLoadImageFromFile'}
+    return transform
+
+
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
     """``CocoDataset`` that checks annotations, classes and images before the first of them is used.
@@ -104,6 +115,9 @@ class CheckedCocoDataset(CocoDataset):
     """
 
     COCOAPI = CheckedCOCO
+
+    def __init__(self, *args, pipeline: Sequence[dict | Callable] = (), **kwargs) -> None:
+        super().__init__(*args, pipeline=[_checked(step) for step in pipeline], **kwargs)
 
     def load_data_list(self) -> list[dict]:
         data_list = super().load_data_list()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mmdet.registry
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
@@ -39,7 +40,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
             f'config file not found: {path}.' + _suggest(Path(path).name, [p.name for p in near])
         )
     try:
-        cfg = Config.fromfile(path)
+        cfg = get_config(path) if '::' in path else Config.fromfile(path)
     except Exception as error:
         raise ConfigError(f'cannot read config {path}: {type(error).__name__}: {error}') from None
     if 'model' not in cfg:

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from ..data.coco import CheckedCOCO
+from ..errors import ConfigError
 
 FIGURES = (
     'mAP',
@@ -61,8 +62,12 @@ class CheckedCocoMetric(CocoMetric):
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        unknown = set(metrics) - {'bbox', 'segm'}
+        if unknown:
+            raise ConfigError(f"metric must be 'bbox', 'segm' or both, not {sorted(unknown)}.")
         super().__init__(
-            metric=[metric] if isinstance(metric, str) else list(metric),
+            metric=metrics,
             format_only=format_only,
             outfile_prefix=outfile_prefix,
             backend_args=backend_args,
@@ -111,13 +116,15 @@ class CheckedCocoMetric(CocoMetric):
             'mAP_m': precision[:, :, :, 2],
             'mAP_l': precision[:, :, :, 3],
         }
+        # COCOeval sorts the ids, whatever order it was given
+        index = {cat_id: i for i, cat_id in enumerate(evaluation.params.catIds)}
         return {
             name: {
                 # every entry of a class without ground truth is -1, and so is its mean
-                figure: float(np.mean(values[:, :, index]))
+                figure: float(np.mean(values[:, :, index[cat_id]]))
                 for figure, values in slices.items()
             }
-            for index, name in enumerate(self.dataset_meta['classes'])
+            for name, cat_id in zip(self.dataset_meta['classes'], self.cat_ids, strict=True)
         }
 
 

@@ -3,7 +3,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def write_metrics(
         metrics=dict(metrics),
         per_class=evaluator.per_class if evaluator else {},
         versions=versions(),
-        date=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        date=datetime.now(UTC).isoformat(timespec='seconds'),
     )
     write_atomically(path, json.dumps(content, indent=2) + '\n')
     return content

@@ -171,3 +171,25 @@ def check_widths(stem: int, stages: Sequence[int], groups: int) -> None:
                 f'into {groups} groups; use {name} of {near}.'
             )
         previous, name = width, f'stage {number} channels'
+
+
+def widths_table() -> str:
+    """Widths and complexity of all pairs of the paper, as Markdown."""
+    lines = [
+        '| width | groups | stem | stages 2, 3, 4 | MFLOPs | paper | deviation |',
+        '|---|---|---|---|---|---|---|',
+    ]
+    for factor, groups in product((0.25, 0.5, 1.0, 1.5, 2.0), STAGE2_CHANNELS):
+        stem, stages = shufflenet_v1_widths(groups, factor)
+        complexity = count_mflops(stem, stages, groups)
+        paper = PAPER_MFLOPS.get((factor, groups))
+        deviation = f'{100 * (complexity / paper - 1):+.1f}%' if paper else ''
+        lines.append(
+            f'| {factor:g}x | {groups} | {stem} | {", ".join(map(str, stages))} '
+            f'| {complexity:.1f} | {paper or ""} | {deviation} |'
+        )
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    print(widths_table())

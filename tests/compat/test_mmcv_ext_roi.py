@@ -4,6 +4,7 @@ import math
 
 import shufflenet_det  # noqa: F401  provides mmcv._ext
 from shufflenet_det.compat import mmcv_ext
+from shufflenet_det.compat.mmcv_ext.roi_align_mean import mean_backward
 
 import pytest
 import torch
@@ -190,3 +191,19 @@ def test_gathering_in_chunks_changes_nothing(monkeypatch):
     whole = [pool(feature_map(), ROIS) for pool in pools]
     monkeypatch.setattr(_sampling, '_BUDGET', 1)
     assert all(pool(feature_map(), ROIS).equal(one) for pool, one in zip(pools, whole, strict=True))
+
+
+@pytest.mark.parametrize('aligned', [True, False])
+@pytest.mark.parametrize('sampling_ratio', [0, 2, 3])
+@pytest.mark.parametrize('bins', [(7, 7), (3, 5)])
+def test_gradient_by_matrix_products_is_that_of_torchvision(aligned, sampling_ratio, bins):
+    shape = (3, 5, 11, 17)
+    corner = torch.rand(40, 2, dtype=torch.float64) * 300 - 40
+    rois = torch.cat([torch.randint(0, 2, (40, 1)), corner, corner + torch.rand(40, 2) * 250], 1)
+    rois[0, 3:] = rois[0, 1:3]  # no extent
+    grad = torch.randn(40, 5, *bins, dtype=torch.float64)
+    ours = mean_backward(grad, rois, shape, 1 / 16, sampling_ratio, aligned)
+    theirs = torch.ops.torchvision._roi_align_backward(
+        grad, rois, 1 / 16, *bins, *shape, sampling_ratio, aligned)
+    torch.testing.assert_close(ours, theirs)
+    assert not ours[2].any(), 'no RoI is on the last image'

@@ -4,7 +4,7 @@ _base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
 # An ImageNet checkpoint, path or URL; with none the detector trains from scratch. Pretrained batch
 # norms keep their statistics, because 4 images a GPU are too few to estimate them anew.
 pretrained = '{{$SHUFFLENET_PRETRAINED:none}}'
-from_scratch = pretrained == 'none'
+pretrained_init = None if pretrained == 'none' else dict(type='Pretrained', checkpoint=pretrained)
 
 model = dict(
     backbone=dict(
@@ -13,10 +13,8 @@ model = dict(
         groups=3,
         widen_factor=1.0,
         out_indices=(0, 1, 2, 3),
-        norm_eval=not from_scratch,
-        init_cfg=None
-        if from_scratch
-        else dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.'),
+        norm_eval=bool(pretrained_init),
+        init_cfg=pretrained_init and dict(pretrained_init, prefix='backbone.'),
     ),
     neck=dict(in_channels=[24, 240, 480, 960]),
 )

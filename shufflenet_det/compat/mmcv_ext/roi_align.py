@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ._precision import as_float32, widen
 from ._sampling import chunks, gather_pixels
+from .roi_align_mean import mean_backward, products_pay
 
 _MAX = 0
 # Where mmcv's kernels start looking for a maximum; a bin without a higher sample stays there.
@@ -165,12 +166,17 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
     """
     grad = widen(grad_output)
     rois = rois.to(grad.dtype)
+    spatial_scale = as_float32(spatial_scale)
+    bins, (height, width) = (aligned_height, aligned_width), grad_input.shape[2:]
     if pool_mode == _MAX:
-        grad_input.add_(_max_backward(grad, rois, widen(argmax_y), widen(argmax_x), grad_input))
+        gradient = _max_backward(grad, rois, widen(argmax_y), widen(argmax_x), grad_input)
+    elif not grad.is_cuda and len(rois) and products_pay(bins, height, width):
+        gradient = mean_backward(
+            grad, rois, grad_input.shape, spatial_scale, sampling_ratio, aligned)
     else:
-        grad_input.add_(torch.ops.torchvision._roi_align_backward(
-            grad, rois, as_float32(spatial_scale), aligned_height, aligned_width,
-            *grad_input.shape, sampling_ratio, aligned))
+        gradient = torch.ops.torchvision._roi_align_backward(
+            grad, rois, spatial_scale, *bins, *grad_input.shape, sampling_ratio, aligned)
+    grad_input.add_(gradient)
 
 
 OPERATORS = {'roi_align_forward': roi_align_forward, 'roi_align_backward': roi_align_backward}

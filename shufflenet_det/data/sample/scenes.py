@@ -17,7 +17,7 @@ _SIZE_SHARES = (0.45, 0.2, 0.15, 0.12, 0.08)
 # Longest side of an object in pixels and how often. An object fills about half of its square, so
 # these bands are about the small, medium and large areas of COCO (32^2 and 96^2).
 _SCALES = ((16, 44), (44, 130), (130, 300))
-_SCALE_SHARES = (0.12, 0.48, 0.4)
+_SCALE_SHARES = (0.1, 0.4, 0.5)
 _MOST_OBJECTS = 9
 _TRIES = 12
 # An object stays in the picture only if this much of it can be seen: nothing is visible without
@@ -145,7 +145,7 @@ def _add_object(stage: _Stage, size: int, shadow: float, rng: np.random.Generato
     solid = rgba[..., 3] > 127
     height, width = solid.shape
     bottom, right = stage.owner.shape
-    overlap, cut = rng.random() < 0.4, rng.choice(3, p=(0.86, 0.07, 0.07))
+    overlap, cut = rng.random() < 0.3, rng.choice(3, p=(0.86, 0.07, 0.07))
     for _ in range(_TRIES):
         x, y = _corner(width, right, cut == 1, rng), _corner(height, bottom, cut == 2, rng)
         if stage.fits(solid, x, y, overlap):

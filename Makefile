@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up everything they need in .venv, from requirements/lock.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test test-all lint lock clean
+
+help:
+	@echo 'make demo      train and evaluate a detector on sample data at 300 and 600 pixels'
+	@echo 'make test      lint and the tests'
+	@echo 'make test-all  also the tests that take minutes'
+	@echo 'make lock      resolve requirements/lock.in anew (needs the network)'
+	@echo 'make clean     remove .venv, the sample data and the work folders'
+
+# --no-deps: the lock is complete, and it names opencv-python-headless where mmengine asks for
+# opencv-python, which needs libraries that a bare machine lacks. --only-binary: no compiler.
+$(READY): requirements/lock.txt setup.cfg setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 14); \
+	  sys.exit(0 if ok else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is " \
+	  + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-compile \
+	  --only-binary :all: --require-hashes -r requirements/lock.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python tools/demo.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-all: lint
+	$(BIN)/python -m pytest -m ''
+
+lock:
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/pip install --quiet uv
+	.cache/uv/bin/uv pip compile requirements/lock.in --override requirements/override.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --output-file requirements/lock.txt
+	sed -i '/^opencv-python==/,/^[a-z]/{/^opencv-python==/d;/^ /d}' requirements/lock.txt
+
+clean:
+	rm -rf $(VENV) .cache data/sample work_dirs

@@ -1,9 +1,0 @@
-_base_='./faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-300.py'
-model={'train_cfg': {'rcnn': {'sampler': {'num': 32}}, 'rpn_proposal': {'nms_pre': 1000, 'max_per_img': 300}}, 'test_cfg': {'rpn': {'nms_pre': 1000, 'max_per_img': 100}}, 'rpn_head': {'feat_channels': 128}, 'roi_head': {'bbox_roi_extractor': {'roi_layer': {'output_size': 7}}, 'bbox_head': {'roi_feat_size': 4}}}
-train_dataloader={'num_workers': 1, 'batch_size': 8}
-val_dataloader={'num_workers': 1}
-randomness={'seed': 0}
-optim_wrapper={'type': 'OptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 0.001, 'weight_decay': 0.0001}, 'clip_grad': {'max_norm': 10}, '_delete_': True}
-train_cfg={'max_epochs': 4, 'val_interval': 2}
-param_scheduler=[{'type': 'LinearLR', 'start_factor': 0.01, 'by_epoch': False, 'begin': 0, 'end': 50}, {'type': 'CosineAnnealingLR', 'by_epoch': False, 'begin': 0, 'T_max': 300, 'eta_min': 1e-05}]
-default_hooks={'logger': {'interval': 24}, 'checkpoint': {'interval': 1000, 'save_best': None, 'save_last': True}}

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+from shufflenet_det.engine.config import load_config
+from shufflenet_det.errors import ConfigError
+
+import pytest
+
+from ..conftest import ROOT
+
+CONFIG = str(ROOT / 'configs' / 'faster_rcnn_shufflenet.py')
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('model.backbone.with_cp', True),
+        ('model.backbone.widen_factor', 0.5),
+        ('train_dataloader.batch_size', 1),
+        ('train_dataloader.dataset.indices', 10),
+        ('train_dataloader.dataset.pipeline.2.scale', (500, 300)),
+        ('train_cfg.max_epochs', 1),
+        ('randomness.seed', 3),
+        ('load_from', 'x.pth'),
+        ('find_unused_parameters', True),
+        ('optim_wrapper.accumulative_counts', 4),
+        ('optim_wrapper.optimizer.nesterov', True),
+        ('default_hooks.checkpoint.max_keep_ckpts', 1),
+        ('auto_scale_lr.enable', True),
+        ('model.test_cfg.rcnn.score_thr', 0.1),
+    ],
+)
+def test_options_that_something_reads_are_taken(key, value):
+    cfg = load_config(CONFIG, {key: value})
+    node = cfg
+    for part in key.split('.'):
+        node = node[int(part) if part.isdigit() else part]
+    assert node == value
+
+
+@pytest.mark.parametrize(
+    ('key', 'hint'),
+    [
+        ('modle.backbone.groups', 'model'),
+        ('workdir', 'work_dir'),
+        ('model.backbone.widen_facter', 'widen_factor'),
+        ('model.bakbone.groups', 'backbone'),
+        ('model.roi_head.bbox_head.num_class', 'num_classes'),
+        ('train_dataloader.batchsize', 'batch_size'),
+        ('train_cfg.max_epoch', 'max_epochs'),
+        ('optim_wrapper.optimizer.learning_rate', ''),
+        ('model.test_cfg.rcnn.score_th', 'score_thr'),
+    ],
+)
+def test_unknown_options_are_refused_with_the_nearest(key, hint):
+    with pytest.raises(ConfigError, match=f'unknown config option {key}.*{hint}'):
+        load_config(CONFIG, {key: 1})
+
+
+def test_missing_config_suggests_a_near_name():
+    with pytest.raises(ConfigError, match=r'not found: .*Did you mean faster_rcnn_shufflenet.py'):
+        load_config(CONFIG.replace('shufflenet', 'shuflenet'))
+
+
+@pytest.mark.parametrize(
+    'text', ['this is no Python', '_base_ = "gone.py"', 'x = 1', 'import nothing_like_it', '1 / 0']
+)
+def test_files_that_are_no_config_are_named(tmp_path: Path, text: str):
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match='broken.py'):
+        load_config(str(path))
+
+
+def test_configs_of_mmdetection_are_found_by_name():
+    cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    assert cfg.model.type == 'RetinaNet'

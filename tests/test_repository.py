@@ -1,0 +1,85 @@
+"""What the repository says of itself is true."""
+import configparser
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from shufflenet_det.models.widths import widths_table
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from .conftest import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'),
+                    *(ROOT / 'configs').rglob('*.md')])  # fmt: skip
+MENTIONED = re.compile(
+    r'(?<![\w/.-])((?:configs|tools|docs|tests|requirements|shufflenet_det)/[\w./-]*\w)'
+)
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_every_file_that_a_document_mentions_exists(document: Path):
+    text = document.read_text()
+    mentioned = set(MENTIONED.findall(text))
+    mentioned |= {
+        (document.parent / link).resolve().relative_to(ROOT).as_posix()
+        for link in re.findall(r'\]\(([^)#:]+)\)', text)
+    }
+    missing = [path for path in mentioned if not (ROOT / path).exists()]
+    assert not missing
+
+
+def test_documented_widths_are_those_of_the_code():
+    assert widths_table() in (ROOT / 'docs' / 'backbone.md').read_text()
+
+
+def test_model_index_names_every_config_of_the_zoo():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    models = [
+        model
+        for path in index['Import']
+        for model in yaml.safe_load((ROOT / path).read_text())['Models']
+    ]
+    assert {m['Config'] for m in models} == {
+        p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs' / 'faster_rcnn').glob('*.py')
+    }
+    for model in models:
+        cfg = Config.fromfile(ROOT / model['Config'])
+        assert cfg.train_cfg.max_epochs == model['Metadata']['Epochs']
+        assert Path(model['Config']).stem == model['Name']
+
+
+def test_wheel_holds_what_mim_looks_for(tmp_path):
+    source = tmp_path / 'source'
+    listed = subprocess.run(
+        ['git', 'ls-files', '--cached', '--others', '--exclude-standard'],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    ).stdout.splitlines()  # fmt: skip
+    for name in listed or pytest.skip('needs a git checkout to know which files are ours'):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation',
+         '--wheel-dir', str(tmp_path), str(source)],
+        check=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob('shufflenet_det-*.whl')
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert 'shufflenet_det/.mim/model-index.yml' in names
+    assert 'shufflenet_det/.mim/tools/train.py' in names
+    for config in (ROOT / 'configs').rglob('*.py'):
+        assert f'shufflenet_det/.mim/{config.relative_to(ROOT).as_posix()}' in names
+    assert 'shufflenet_det/compat/mmcv_ext/nms.py' in names
+
+
+def test_package_never_asks_for_an_mmcv_by_itself():
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / 'setup.cfg')
+    assert 'mmcv' not in re.sub(r'#.*', '', metadata['options']['install_requires'])
+    assert 'mmcv-lite' in metadata['options.extras_require']['lite']

@@ -1,0 +1,252 @@
+"""The command lines as a user runs them, on a data set with COCO's layout and 80 categories."""
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from shufflenet_det.evaluation import FIGURES
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ..conftest import ROOT, write_coco
+
+CONFIG = 'configs/faster_rcnn_shufflenet.py'
+# small enough for seconds; the network and its head stay those of the config
+SMALL = [
+    'train_dataloader.batch_size=2',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.num_workers=0',
+    'val_dataloader.persistent_workers=False',
+    'test_dataloader.num_workers=0',
+    'test_dataloader.persistent_workers=False',
+    'model.train_cfg.rcnn.sampler.num=8',
+    'model.test_cfg.rpn.max_per_img=20',
+    'model.backbone.norm_eval=True',
+]
+
+
+def command(tool: str, *arguments: str | Path) -> list[str]:
+    return [sys.executable, f'tools/{tool}', *map(str, arguments)]
+
+
+def run(arguments: list[str], root: Path, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        arguments,
+        cwd=ROOT,
+        env={**os.environ, 'COCO_DATA_ROOT': str(root), 'OMP_NUM_THREADS': '1', **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def succeeded(process: subprocess.CompletedProcess) -> str:
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+    return process.stdout + process.stderr
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A data set, and the work folder and log of a run that was killed and resumed."""
+    root = write_coco(tmp_path_factory.mktemp('data') / 'coco', images=6)
+    work_dir = tmp_path_factory.mktemp('work')
+    train = command('train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', *SMALL,
+                    'train_cfg.max_epochs=2', 'train_cfg.val_interval=2')  # fmt: skip
+    environment = {**os.environ, 'COCO_DATA_ROOT': str(root), 'OMP_NUM_THREADS': '1'}
+    with open(work_dir / 'killed.log', 'w') as log:
+        process = subprocess.Popen(train, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + 300
+        # the checkpoint is complete once its name is noted
+        while not (work_dir / 'last_checkpoint').exists() and time.monotonic() < deadline:
+            assert process.poll() is None, (work_dir / 'killed.log').read_text()[-3000:]
+            time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (work_dir / 'epoch_2.pth').exists(), 'the run ended before it was killed'
+    output = succeeded(run(train[:5] + ['--resume'] + train[5:], root))
+    return root, work_dir, output
+
+
+def test_killed_training_resumes_after_the_last_epoch(trained):
+    _, work_dir, output = trained
+    assert re.search(r'resumed epoch: 1', output)
+    assert 'Epoch(train) [1]' not in output
+    assert re.search(r'Loaded checkpoint .*epoch_1.pth: (\d+) of \1 model tensors matched', output)
+    assert (work_dir / 'epoch_2.pth').exists()
+
+
+def test_training_from_random_weights_is_said(trained):
+    assert 'random weights' in (trained[1] / 'killed.log').read_text()
+
+
+def test_figures_are_those_of_pycocotools_from_the_result_file(trained, tmp_path):
+    root, work_dir, _ = trained
+    out = tmp_path / 'detections.json'
+    output = succeeded(
+        run(
+            command('test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test',
+                    '--out', out, '--show-dir', tmp_path / 'shown', '--cfg-options', *SMALL,
+                    'model.test_cfg.rcnn.score_thr=0.0'),
+            root,
+        )
+    )  # fmt: skip
+    content = json.loads((tmp_path / 'test' / 'metrics.json').read_text())
+    truth = COCO(str(root / 'annotations' / 'instances_val2017.json'))
+    evaluation = COCOeval(truth, truth.loadRes(str(out)), 'bbox')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    figures = [content['metrics'][f'coco/bbox_{name}'] for name in FIGURES]
+    assert figures == evaluation.stats.tolist()
+    printed = '-' if figures[0] < 0 else f'{figures[0]:.3f}'
+    assert re.search(rf'\| mAP .*\n.*\n\| {printed} ', output)
+    assert '| toothbrush ' in output
+    assert content['resolution'] == [1000, 600]
+    assert content['versions']['torch'] == torch.__version__.split('+')[0]
+    assert len(content['checkpoint_sha256']) == 64
+    assert len(list((tmp_path / 'shown').glob('*.jpg'))) == 6
+
+
+def test_result_file_of_mmdetection(trained, tmp_path):
+    root, work_dir, _ = trained
+    out = tmp_path / 'detections.pkl'
+    succeeded(
+        run(
+            command('test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir', tmp_path,
+                    '--out', out, '--cfg-options', *SMALL),
+            root,
+        )
+    )  # fmt: skip
+    results = pickle.loads(out.read_bytes())
+    assert len(results) == 6 and 'pred_instances' in results[0]
+
+
+def test_image_demo_draws_and_writes(trained, tmp_path):
+    root, work_dir, _ = trained
+    images = sorted((root / 'val2017').iterdir())[:2]
+    succeeded(
+        run(
+            command('image_demo.py', *images, CONFIG, work_dir / 'epoch_2.pth',
+                    '--out-dir', tmp_path),
+            root,
+        )
+    )  # fmt: skip
+    assert {p.name for p in (tmp_path / 'vis').iterdir()} == {i.name for i in images}
+    assert len(list((tmp_path / 'preds').glob('*.json'))) == 2
+
+
+def test_two_processes_train_on_cpu(tmp_path):
+    root = write_coco(tmp_path / 'coco')
+    arguments = [
+        sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29511',
+        'tools/train.py', CONFIG, '--launcher', 'pytorch', '--work-dir', str(tmp_path / 'work'),
+        '--amp', '--auto-scale-lr', '--cfg-options', *SMALL, 'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+    ]  # fmt: skip
+    output = succeeded(run(arguments, root))
+    assert 'LR has been automatically scaled from 0.02 to 0.005' in output
+    assert (tmp_path / 'work' / 'epoch_1.pth').exists()
+    assert re.search(r'coco/bbox_mAP: ', output)
+
+
+def fails(process: subprocess.CompletedProcess, *patterns: str) -> None:
+    """The last word is a message that begins with `error:`, without a traceback in it."""
+    assert process.returncode != 0
+    last = process.stderr.rstrip().rsplit('error: ', 1)[-1]
+    assert 'error: ' in process.stderr and 'Traceback' not in last, process.stderr[-3000:]
+    for pattern in patterns:
+        assert re.search(pattern, last), last
+
+
+def test_missing_data_root(tmp_path):
+    fails(
+        run(command('train.py', CONFIG, '--work-dir', tmp_path), tmp_path / 'nowhere'),
+        'annotation file not found', 'nowhere', 'COCO_DATA_ROOT', 'make_sample_data',
+    )  # fmt: skip
+
+
+def test_unreadable_image_in_a_worker_process(tmp_path):
+    root = write_coco(tmp_path / 'coco')
+    broken = root / 'train2017' / '000000000003.jpg'
+    broken.write_bytes(b'not an image')
+    options = [o for o in SMALL if not o.startswith('train_dataloader')]
+    fails(
+        run(
+            command('train.py', CONFIG, '--work-dir', tmp_path / 'work', '--cfg-options', *options),
+            root,
+        ),
+        rf'^cannot read image {broken}',
+    )
+
+
+def test_output_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    fails(
+        run(command('train.py', CONFIG, '--work-dir', tmp_path / 'file' / 'work'), tmp_path),
+        'cannot write to the output folder',
+    )
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('model.backbone.groups=5', 'groups=5 has no widths'),
+        ('model.backbone.widen_factr=2', 'unknown config option .* Did you mean widen_factor'),
+        ('model.roi_head.bbox_head.num_classes=7', 'num_classes=7, the data set has 80 classes'),
+    ],
+)
+def test_config_options_that_cannot_be(tmp_path, option, message):
+    root = write_coco(tmp_path / 'coco')
+    fails(
+        run(command('train.py', CONFIG, '--work-dir', tmp_path / 'w', '--cfg-options', option),
+            root),
+        message,
+    )  # fmt: skip
+
+
+class Malicious:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.mark.parametrize('kind', ['missing', 'truncated', 'other', 'part', 'malicious'])
+def test_checkpoints_that_cannot_be_used(trained, tmp_path, kind):
+    root, work_dir, _ = trained
+    path, marker = tmp_path / 'checkpoint.pth', tmp_path / 'marker'
+    good = work_dir / 'epoch_2.pth'
+    message = {
+        'missing': 'checkpoint.pth can ?not be found',
+        'truncated': 'checkpoint.pth',
+        'other': 'no tensor of .*checkpoint.pth fits the model',
+        'part': 'of another network than the config: .*[0-9]+ missing',
+        'malicious': 'mkdir',
+    }[kind]
+    if kind == 'truncated':
+        path.write_bytes(good.read_bytes()[:100000])
+    elif kind == 'other':
+        torch.save(dict(state_dict=torch.nn.Linear(2, 2).state_dict()), path)
+    elif kind == 'part':
+        state = torch.load(good)['state_dict']
+        torch.save({k: v for k, v in state.items() if 'rpn' not in k}, path)
+    elif kind == 'malicious':
+        torch.save(dict(state_dict={}, meta=Malicious(marker)), path)
+    process = run(
+        command('test.py', CONFIG, path, '--work-dir', tmp_path / 'w', '--cfg-options', *SMALL),
+        root,
+    )
+    fails(process, message)
+    assert not marker.exists()
+    assert not (tmp_path / 'w' / 'metrics.json').exists()
