@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from mmdet.datasets import CocoDataset
-from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).resolve().parent.parent
 COCO_CLASSES = CocoDataset.METAINFO['classes']
@@ -19,13 +19,17 @@ COCO_CLASSES = CocoDataset.METAINFO['classes']
 
 @pytest.fixture(autouse=True, scope='session')
 def _quiet() -> None:
-    register_all_modules(init_default_scope=True)
     # initialisation logs a line for each parameter
     MMLogger.get_instance('tests', log_level=logging.ERROR)
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:
+def _as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a Runner or mmpretrain in another test leaves its own scope behind
+    init_default_scope('mmdet')
+    # what the reader of the README has exported must not reach the tests
+    for name in ('COCO_DATA_ROOT', 'SAMPLE_DATA_ROOT', 'SHUFFLENET_PRETRAINED'):
+        monkeypatch.delenv(name, raising=False)
     torch.manual_seed(0)
     np.random.seed(0)
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from shufflenet_det.engine import cli
 from shufflenet_det.engine.config import load_config
+from shufflenet_det.engine.hooks import keys_of, require_complete
 from shufflenet_det.errors import DataError
 
 import torch
 from mmdet.apis import DetInferencer
+from mmengine.runner import CheckpointLoader
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,9 +31,11 @@ def main() -> None:
     for image in args.images:
         if '://' not in image and not Path(image).exists():
             raise DataError(f'image not found: {image}')
-    cli.check_writable(args.out_dir)
+    cli.check_writable(args.out_dir, '--out-dir')
     cfg = load_config(args.config)
     inferencer = DetInferencer(cfg, args.checkpoint, device=args.device)
+    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu')
+    require_complete(keys_of(inferencer.model, checkpoint))
     for images in args.images:
         inferencer(
             images,

@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def keep_detections(runner: Runner, out: str) -> None:
     """Have the evaluation leave its detections in ``out``."""
-    cli.check_writable(Path(out).absolute().parent)
+    cli.check_writable(Path(out).absolute().parent, '--out')
     if not out.endswith('.json'):
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
         return
@@ -58,12 +58,13 @@ def main() -> None:
     setup_cache_size_limit_of_dynamo()
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
+    setup.add_consistency_check(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.show_dir:
         # an absolute path, because the hook joins anything else to the work folder at each image
-        args.show_dir = str(cli.check_writable(args.show_dir).absolute())
+        args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
     runner = Runner.from_cfg(cfg)
     if args.out:

@@ -5,7 +5,7 @@ from shufflenet_det.engine import cli, setup
 from shufflenet_det.engine.config import load_config
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 FROM_SCRATCH = (
     'The backbone starts from random weights. Set SHUFFLENET_PRETRAINED to an ImageNet checkpoint '
@@ -38,15 +38,19 @@ def main() -> None:
     setup_cache_size_limit_of_dynamo()
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
+    setup.add_consistency_check(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     if args.amp:
         setup.set_amp(cfg)
     if args.auto_scale_lr:
         setup.set_auto_scale_lr(cfg)
-    if args.resume:
+    nothing_to_resume = args.resume == 'auto' and find_latest_checkpoint(cfg.work_dir) is None
+    if args.resume and not nothing_to_resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     runner = Runner.from_cfg(cfg)
+    if nothing_to_resume:
+        runner.logger.warning(f'--resume: no checkpoint in {cfg.work_dir}, training starts anew')
     if not cfg.get('resume') and not setup.is_pretrained(cfg):
         runner.logger.warning(FROM_SCRATCH)
     runner.train()

@@ -17,6 +17,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
 from ..errors import DataError
+from .transforms import CheckedLoadImageFromFile
 
 HOW_TO_GET_DATA = (
     'The data root must hold annotations/instances_{train,val}2017.json, train2017/ and val2017/. '
@@ -99,7 +100,7 @@ def _checked(transform: dict | Callable) -> dict | Callable:
     Not in the configs, because MMDetection's inferencer looks there for the stock transform.
     """
     if isinstance(transform, dict) and transform['type'] in ('LoadImageFromFile', LoadImageFromFile):
-        return {**transform, 'type': 'CheckedLoadImageFromFile'}
+        return {**transform, 'type': CheckedLoadImageFromFile}
     return transform
 
 

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
 from ..errors import ConfigError, ShuffleNetDetError
 
 # MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal
@@ -24,10 +26,18 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit('interrupted')
     except (ShuffleNetDetError, FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        _tell_torchrun(error)
         sys.exit(f'error: {message_of(error)}')
     except Exception as error:
         traceback.print_exc()
+        _tell_torchrun(error)
         sys.exit(f'error: {type(error).__name__}: {message_of(error)}')
+
+
+def _tell_torchrun(error: Exception) -> None:
+    """Leave the error where torchrun looks for it, so that its last word names the cause."""
+    if 'TORCHELASTIC_ERROR_FILE' in os.environ:
+        get_error_handler().record_exception(error)
 
 
 def message_of(error: BaseException) -> str:
@@ -38,8 +48,8 @@ def message_of(error: BaseException) -> str:
     return text
 
 
-def check_writable(folder: str | Path) -> Path:
-    """Create ``folder`` and prove that a file can be written in it.
+def check_writable(folder: str | Path, flag: str = '--work-dir') -> Path:
+    """Create ``folder``, which ``flag`` names, and prove that a file can be written in it.
 
     Raises:
         ConfigError: it cannot be created or written.
@@ -52,7 +62,7 @@ def check_writable(folder: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(
             f'cannot write to the output folder {folder}: {error.strerror}. Choose another with '
-            f'--work-dir.'
+            f'{flag}.'
         ) from None
     return folder
 

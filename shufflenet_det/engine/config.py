@@ -9,10 +9,11 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..errors import ConfigError
 
-# read by MMEngine's Runner through `cfg.get`, so not among the parameters of its constructor
+# read by MMEngine's Runner and the tools through `cfg.get`, not by the Runner's constructor
 _RUNNER_KEYS = {
     'compile',
     'custom_imports',
@@ -20,6 +21,28 @@ _RUNNER_KEYS = {
     'model_wrapper_cfg',
     'runner_type',
     'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+}
+_RUNNER_KEYS |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+# of a typed dict, read before its class is built
+_READ_BEFORE = {
+    'hook': {'priority'},
+    'optim_wrapper': {'constructor', 'paramwise_cfg'},
+    'parameter_scheduler': {'convert_to_iter_based'},
+}
+# of dicts without a type, by their place in the config
+_DATALOADER_KEYS = set(inspect.signature(DataLoader.__init__).parameters) | {'num_batch_per_epoch'}
+_UNTYPED = {
+    'auto_scale_lr': {'base_batch_size', 'enable'},
+    'randomness': {'deterministic', 'diff_rank_seed', 'seed'},
+    **{f'{split}_dataloader': _DATALOADER_KEYS for split in ('train', 'val', 'test')},
+}
+# variables of our config files, which are read before any option is
+_VARIABLES = {
+    'data_root': 'the environment variable COCO_DATA_ROOT',
+    'sample_root': 'the environment variable SAMPLE_DATA_ROOT',
+    'pretrained': 'the environment variable SHUFFLENET_PRETRAINED',
 }
 
 
@@ -58,8 +81,16 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
 def _check_option(key: str, original: Config, merged: Config) -> None:
     """Raise unless ``key`` is in the config, or is an argument of the class that it configures."""
+    parts = key.split('.')
+    if parts[0] in _VARIABLES:
+        raise ConfigError(
+            f'{key} is a variable of the config files, which are read before options are: to set '
+            f'it here changes nothing. Use {_VARIABLES[parts[0]]}.'
+        )
+    _reject_unknown(key, parts[0], _RUNNER_KEYS)
     before, after = original, merged
-    for depth, part in enumerate(key.split('.')):
+    for depth, part in enumerate(parts):
+        parents = '.'.join(parts[:depth])
         if isinstance(before, (list, tuple)):
             before, after = before[int(part)], after[int(part)]
             continue
@@ -67,13 +98,12 @@ def _check_option(key: str, original: Config, merged: Config) -> None:
             return
         if part not in before:
             known = set(before.keys())
-            if depth == 0:
-                known |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-                _reject_unknown(key, part, known | _RUNNER_KEYS)
-            elif 'type' in after:
+            if 'type' in after:
                 accepted = _arguments_of(after['type'])
                 if accepted is not None:
                     _reject_unknown(key, part, accepted | {'type', '_delete_', '_scope_'})
+            elif parents in _UNTYPED:
+                _reject_unknown(key, part, known | _UNTYPED[parents])
             elif get_close_matches(part, known, 1, cutoff=0.8):
                 _reject_unknown(key, part, known)
             return
@@ -95,11 +125,14 @@ def _arguments_of(type_name: str | type) -> set[str] | None:
     """Names that a registered class's constructor takes, or None where that cannot be known."""
     cls = type_name if inspect.isclass(type_name) else None
     registries = [r for r in vars(mmdet.registry).values() if isinstance(r, Registry)]
+    names: set[str] = set()
     for registry in registries:
-        cls = cls or registry.get(type_name)
+        found = registry.get(type_name) if isinstance(type_name, str) else None
+        if found is not None:
+            cls = found
+            names |= _READ_BEFORE.get(registry.name.replace(' ', '_'), set())
     if not inspect.isclass(cls):
         return None
-    names: set[str] = set()
     for base in cls.__mro__:
         if '__init__' not in vars(base) or base is object:
             continue

@@ -1,9 +1,13 @@
 """Checks that run before the first image."""
+import re
 from collections.abc import Sequence
 
+from mmcv.cnn import VGG
+from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
 
 from ..compat.checkpoint import CheckpointError, KeyReport, compare_keys
 from ..errors import ConfigError
@@ -28,10 +32,12 @@ class ConsistencyHook(Hook):
         meta = checkpoint.get('meta') or {}
         classes = (meta.get('dataset_meta') or {}).get('classes')
         self._classes = None if classes is None else list(classes)
-        state_dict = checkpoint.get('state_dict', checkpoint)
-        self._keys = compare_keys(
-            runner.model, {k.removeprefix('module.'): v for k, v in state_dict.items()}
-        )
+        self._keys = keys_of(runner.model, checkpoint)
+        if runner._resume:
+            # here, because next the Runner loads the state of the optimiser, which would not fit
+            require_complete(self._keys)
+            _require_training_state(checkpoint)
+            _require_same_pretraining(runner, meta)
 
     def before_train(self, runner: Runner) -> None:
         classes = runner.train_dataloader.dataset.metainfo.get('classes')
@@ -52,8 +58,12 @@ class ConsistencyHook(Hook):
             return
         for name, module in runner.model.named_modules():
             num_classes = getattr(module, 'num_classes', None)
-            # an RPN tells objects from background only
-            if num_classes is None or name.endswith('rpn_head'):
+            # an RPN tells objects from background only; the others count something else
+            if (
+                num_classes is None
+                or name.endswith('rpn_head')
+                or isinstance(module, (FusedSemanticHead, VGG))
+            ):
                 continue
             if num_classes != len(classes):
                 raise ConfigError(
@@ -63,11 +73,8 @@ class ConsistencyHook(Hook):
                 )
 
     def _check_checkpoint(self, classes: tuple[str, ...] | None) -> None:
-        if self._keys is not None and not self._keys.complete:
-            raise CheckpointError(
-                f'the checkpoint is of another network than the config: {self._keys}. Use the '
-                f'config that it was trained with.'
-            )
+        if self._keys is not None:
+            require_complete(self._keys)
         trained = self._classes
         if classes is None or trained is None or trained == list(classes):
             return
@@ -76,6 +83,42 @@ class ConsistencyHook(Hook):
             f'config names {len(classes)} ({_first(classes)}). Use the config that the checkpoint '
             f'was trained with, or to fine-tune it for other classes '
             f'`tools/train.py CONFIG --cfg-options load_from=CHECKPOINT`.'
+        )
+
+
+def keys_of(model: nn.Module, checkpoint: dict) -> KeyReport:
+    """How the weights of a checkpoint fit a model."""
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    return compare_keys(model, {k.removeprefix('module.'): v for k, v in state_dict.items()})
+
+
+def require_complete(keys: KeyReport) -> None:
+    """Raise :class:`CheckpointError` unless the checkpoint holds the model and nothing else."""
+    if not keys.complete or keys.unexpected:
+        raise CheckpointError(
+            f'the checkpoint is of another network than the config: {keys}. Use the config that '
+            f'it was trained with.'
+        )
+
+
+def _require_training_state(checkpoint: dict) -> None:
+    missing = [key for key in ('meta', 'message_hub', 'optimizer') if key not in checkpoint]
+    if missing:
+        raise CheckpointError(
+            f'the checkpoint holds weights only and cannot be resumed: it has no '
+            f'{", ".join(missing)}. To start from its weights use '
+            f'--cfg-options load_from=CHECKPOINT.'
+        )
+
+
+def _require_same_pretraining(runner: Runner, meta: dict) -> None:
+    """With and without pretraining the batch norms train differently (see the base configs)."""
+    trained = re.search(r"^pretrained = '(.*)'$", meta.get('cfg') or '', re.MULTILINE)
+    now = runner.cfg.get('pretrained')
+    if trained is not None and now is not None and (trained[1] == 'none') != (now == 'none'):
+        raise ConfigError(
+            f'the run to be resumed had SHUFFLENET_PRETRAINED={trained[1]}, now it is {now}: set '
+            f'it as it was.'
         )
 
 

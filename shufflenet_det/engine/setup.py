@@ -12,12 +12,22 @@ from ..errors import ConfigError
 from .cli import check_writable
 
 
+class OptionAction(DictAction):
+    """``DictAction`` with a message for an argument that is no KEY=VALUE."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string} {value}: expected KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that ``tools/train.py`` and ``tools/test.py`` share, as in MMDetection."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help='override settings of the config, as key=value; a list as key="[a,b]" or key=a,b',
     )
     parser.add_argument(
@@ -48,6 +58,11 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     """
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg.launcher = launcher
+    if launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise ConfigError(
+            '--launcher pytorch is for processes that torchrun starts, as tools/dist_train.sh and '
+            'tools/dist_test.sh do.'
+        )
     if launcher == 'none' or torch.cuda.is_available():
         return
     if launcher != 'pytorch':
@@ -58,7 +73,11 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     if not is_distributed():
         distributed.init_process_group(backend='gloo')
     cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}),
+        device_ids=None,
     )
 
 
@@ -94,3 +113,10 @@ def is_pretrained(cfg: Config) -> bool:
         return isinstance(node, (list, tuple)) and any(map(search, node))
 
     return bool(cfg.get('load_from')) or search(cfg.model.to_dict())
+
+
+def add_consistency_check(cfg: Config) -> None:
+    """Have the model, the data and the checkpoint compared, whatever hooks the config names."""
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any(hook['type'] == 'ConsistencyHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='ConsistencyHook')]

@@ -27,7 +27,7 @@ def contact_sheet(
     results: str | Path,
     out: str | Path,
     count: int = 6,
-    score_threshold: float = 0.3,
+    score_threshold: float = 0.5,
     width: int = 480,
 ) -> None:
     """Draw ``count`` images as rows of ground truth (left) and detections (right).

@@ -31,7 +31,9 @@ class SharedRoIStage(Sequential):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        donor = MODELS.build({**backbone, 'out_indices': (stage,), 'init_cfg': None})
+        donor = MODELS.build(
+            {**backbone, 'out_indices': (stage,), 'frozen_stages': -1, 'init_cfg': None}
+        )
         if not hasattr(donor, 'layers') or not 0 < stage <= len(donor.layers):
             raise ConfigError(
                 f'{backbone["type"]} has no stage {stage} in `layers` to share with the RoI head.'

@@ -102,7 +102,9 @@ class ShuffleUnit(nn.Module):
         self.g_conv_1x1_expand = ConvModule(
             bottleneck, expanded, 1, groups=groups, act_cfg=None, **layers
         )
-        self.se = SELayer(expanded, ratio=SE_RATIO) if with_se else nn.Identity()
+        # a very narrow unit still squeezes to one channel
+        ratio = min(SE_RATIO, expanded)
+        self.se = SELayer(expanded, ratio=ratio) if with_se else nn.Identity()
         if stride == 2:
             self.avgpool = nn.AvgPool2d(3, stride=2, padding=1)
         self.act = build_activation_layer(act_cfg)

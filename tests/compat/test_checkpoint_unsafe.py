@@ -11,11 +11,12 @@ from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointEr
 
 import pytest
 import torch
-from checkpoint_payloads import RUNNING, SMUGGLING, evaluate, touch, write, write_legacy, write_tar
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
+
+from .checkpoint_payloads import RUNNING, SMUGGLING, evaluate, touch, write, write_legacy, write_tar
 
 checkpoint.install()
 

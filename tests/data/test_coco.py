@@ -80,7 +80,7 @@ def test_two_categories_of_one_name_are_an_error(coco_root):
 
 def test_missing_image_is_named_before_training(coco_root):
     (coco_root / 'train2017' / '000000000002.jpg').unlink()
-    with pytest.raises(DataError, match=r'1 of the 4 images .* 000000000002.jpg|000000000002.jpg'):
+    with pytest.raises(DataError, match=r'1 of the 4 images .*/000000000002.jpg'):
         build(coco_root)
 
 

@@ -27,6 +27,10 @@ CONFIG = str(ROOT / 'configs' / 'faster_rcnn_shufflenet.py')
         ('default_hooks.checkpoint.max_keep_ckpts', 1),
         ('auto_scale_lr.enable', True),
         ('model.test_cfg.rcnn.score_thr', 0.1),
+        ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0.0),
+        ('param_scheduler.1.convert_to_iter_based', True),
+        ('default_hooks.logger.priority', 'LOW'),
+        ('train_dataloader.prefetch_factor', 4),
     ],
 )
 def test_options_that_something_reads_are_taken(key, value):
@@ -49,6 +53,8 @@ def test_options_that_something_reads_are_taken(key, value):
         ('train_cfg.max_epoch', 'max_epochs'),
         ('optim_wrapper.optimizer.learning_rate', ''),
         ('model.test_cfg.rcnn.score_th', 'score_thr'),
+        ('auto_scale_lr.base_bs', 'base_batch_size'),
+        ('scale', ''),
     ],
 )
 def test_unknown_options_are_refused_with_the_nearest(key, hint):
@@ -74,3 +80,9 @@ def test_files_that_are_no_config_are_named(tmp_path: Path, text: str):
 def test_configs_of_mmdetection_are_found_by_name():
     cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
     assert cfg.model.type == 'RetinaNet'
+
+
+@pytest.mark.parametrize('name', ['data_root', 'pretrained', 'sample_root'])
+def test_variables_of_the_config_files_are_not_options(name):
+    with pytest.raises(ConfigError, match=f'{name} is a variable .* environment variable'):
+        load_config(CONFIG, {name: 'x'})

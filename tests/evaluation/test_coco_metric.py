@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from shufflenet_det.errors import ConfigError
 from shufflenet_det.evaluation import FIGURES, CheckedCocoMetric
 
 import numpy as np
@@ -103,3 +104,40 @@ def test_format_only_writes_and_computes_nothing(root, tmp_path):
     )
     assert not figures
     assert len(json.loads((tmp_path / 'sub.bbox.json').read_text())) == 24
+
+
+def test_figures_by_class_belong_to_the_class_whatever_its_id(root):
+    """COCOeval sorts the ids; here they fall where the classes rise."""
+    path = root / 'annotations/instances_val2017.json'
+    tables = json.loads(path.read_text())
+    for table, key in ((tables['categories'], 'id'), (tables['annotations'], 'category_id')):
+        for row in table:
+            row[key] = 100 - row[key]
+    path.write_text(json.dumps(tables))
+    samples = data_samples(root, 0.0)
+    for sample in samples:
+        pred = sample['pred_instances']
+        keep = pred['labels'] == 1
+        sample['pred_instances'] = {k: v[keep] for k, v in pred.items()}
+    _, metric = evaluate(root, samples)
+    found = {name: figures['mAP'] for name, figures in metric.per_class['bbox'].items()}
+    assert found.pop(CLASSES[1]) == pytest.approx(1)
+    assert not any(found.values())
+
+
+def test_other_metrics_are_refused(root):
+    with pytest.raises(ConfigError, match='proposal'):
+        evaluate(root, [], metric='proposal')
+
+
+def test_masks_are_evaluated_by_their_own_size(root):
+    samples = data_samples(root, 0.0)
+    for sample in samples:
+        pred = sample['pred_instances']
+        masks = torch.zeros(len(pred['labels']), *sample['ori_shape'], dtype=torch.bool)
+        for mask, box in zip(masks, pred['bboxes'].round().int().tolist(), strict=True):
+            mask[box[1] : box[3], box[0] : box[2]] = True
+        pred['masks'] = masks
+    figures, metric = evaluate(root, samples, metric=['bbox', 'segm'])
+    assert figures['coco/segm_mAP_50'] == pytest.approx(1)
+    assert set(metric.per_class) == {'bbox', 'segm'}

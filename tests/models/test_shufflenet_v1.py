@@ -180,3 +180,8 @@ def test_initial_weights_keep_the_scale_of_activations():
     model.init_weights()
     for output in model.train()(torch.randn(8, 3, 64, 64)):
         assert 0.1 < output.std() < 10
+
+
+@pytest.mark.parametrize('factor', [0.1, 0.15])
+def test_squeeze_and_excitation_of_very_narrow_nets_builds(factor):
+    ShuffleNetV1(groups=1, widen_factor=factor, with_se=True)(torch.rand(2, 3, 64, 64))

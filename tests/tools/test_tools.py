@@ -13,12 +13,14 @@ from shufflenet_det.evaluation import FIGURES
 
 import pytest
 import torch
+from mmdet.apis import DetInferencer
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from ..conftest import ROOT, write_coco
 
 CONFIG = 'configs/faster_rcnn_shufflenet.py'
+ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 # small enough for seconds; the network and its head stay those of the config
 SMALL = [
     'train_dataloader.batch_size=2',
@@ -42,7 +44,7 @@ def run(arguments: list[str], root: Path, **environment: str) -> subprocess.Comp
     return subprocess.run(
         arguments,
         cwd=ROOT,
-        env={**os.environ, 'COCO_DATA_ROOT': str(root), 'OMP_NUM_THREADS': '1', **environment},
+        env={**os.environ, **ENVIRONMENT, 'COCO_DATA_ROOT': str(root), **environment},
         capture_output=True,
         text=True,
         timeout=600,
@@ -62,7 +64,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     work_dir = tmp_path_factory.mktemp('work')
     train = command('train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', *SMALL,
                     'train_cfg.max_epochs=2', 'train_cfg.val_interval=2')  # fmt: skip
-    environment = {**os.environ, 'COCO_DATA_ROOT': str(root), 'OMP_NUM_THREADS': '1'}
+    environment = {**os.environ, **ENVIRONMENT, 'COCO_DATA_ROOT': str(root)}
     with open(work_dir / 'killed.log', 'w') as log:
         process = subprocess.Popen(train, cwd=ROOT, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 300
@@ -148,15 +150,24 @@ def test_image_demo_draws_and_writes(trained, tmp_path):
 def test_two_processes_train_on_cpu(tmp_path):
     root = write_coco(tmp_path / 'coco')
     arguments = [
-        sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29511',
+        sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone',
         'tools/train.py', CONFIG, '--launcher', 'pytorch', '--work-dir', str(tmp_path / 'work'),
         '--amp', '--auto-scale-lr', '--cfg-options', *SMALL, 'train_cfg.max_epochs=1',
         'train_cfg.val_interval=1',
     ]  # fmt: skip
     output = succeeded(run(arguments, root))
-    assert 'LR has been automatically scaled from 0.02 to 0.005' in output
+    assert 'Scaling the original LR by 0.25' in output
     assert (tmp_path / 'work' / 'epoch_1.pth').exists()
     assert re.search(r'coco/bbox_mAP: ', output)
+
+
+def test_inferencer_of_mmdetection_takes_config_and_checkpoint(trained, monkeypatch):
+    root, work_dir, _ = trained
+    monkeypatch.chdir(ROOT)
+    inferencer = DetInferencer(CONFIG, str(work_dir / 'epoch_2.pth'), device='cpu')
+    image = root / 'val2017' / '000000000001.jpg'
+    (prediction,) = inferencer(str(image), pred_score_thr=0.0)['predictions']
+    assert set(prediction) == {'labels', 'scores', 'bboxes'}
 
 
 def fails(process: subprocess.CompletedProcess, *patterns: str) -> None:

@@ -4,7 +4,7 @@ _base_ = 'mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py'
 # An ImageNet checkpoint, path or URL; with none the detector trains from scratch. Pretrained batch
 # norms keep their statistics, because 4 images a GPU are too few to estimate them anew.
 pretrained = '{{$SHUFFLENET_PRETRAINED:none}}'
-pretrained_init = None if pretrained == 'none' else dict(type='Pretrained', checkpoint=pretrained)
+pretrained_init = dict(type='Pretrained', checkpoint=pretrained) if pretrained != 'none' else None
 
 model = dict(
     data_preprocessor=dict(
@@ -31,7 +31,9 @@ model = dict(
         ),
         # every proposal runs through stage 4: with the 14x14 bins and 1000 proposals of ResNet C4
         # that would cost thirty times the backbone at 600 pixels, with these three times
-        bbox_roi_extractor=dict(out_channels=480, roi_layer=dict(output_size=7)),
+        bbox_roi_extractor=dict(
+            type='FP32SingleRoIExtractor', out_channels=480, roi_layer=dict(output_size=7)
+        ),
         bbox_head=dict(in_channels=960, roi_feat_size=4),
     ),
     train_cfg=dict(rpn_proposal=dict(nms_pre=6000, max_per_img=1000)),

@@ -4,7 +4,7 @@ _base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
 # An ImageNet checkpoint, path or URL; with none the detector trains from scratch. Pretrained batch
 # norms keep their statistics, because 4 images a GPU are too few to estimate them anew.
 pretrained = '{{$SHUFFLENET_PRETRAINED:none}}'
-pretrained_init = None if pretrained == 'none' else dict(type='Pretrained', checkpoint=pretrained)
+pretrained_init = dict(type='Pretrained', checkpoint=pretrained) if pretrained != 'none' else None
 
 model = dict(
     backbone=dict(
@@ -17,4 +17,5 @@ model = dict(
         init_cfg=pretrained_init and dict(pretrained_init, prefix='backbone.'),
     ),
     neck=dict(in_channels=[24, 240, 480, 960]),
+    roi_head=dict(bbox_roi_extractor=dict(type='FP32SingleRoIExtractor')),
 )
