@@ -2,6 +2,7 @@
 import argparse
 from pathlib import Path
 
+from shufflenet_det.data import CheckedLoadImageFromFile
 from shufflenet_det.engine import cli
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.engine.hooks import keys_of, require_complete
@@ -31,6 +32,8 @@ def main() -> None:
     for image in args.images:
         if '://' not in image and not Path(image).exists():
             raise DataError(f'image not found: {image}')
+        if Path(image).is_file():
+            CheckedLoadImageFromFile()(dict(img_path=image))
     cli.check_writable(args.out_dir, '--out-dir')
     cfg = load_config(args.config)
     inferencer = DetInferencer(cfg, args.checkpoint, device=args.device)
