@@ -74,8 +74,11 @@ def main() -> None:
     for resolution in RESOLUTIONS:
         config = CONFIGS / CONFIG.format(resolution)
         folder = work_dir / str(resolution)
-        # the second detector is the first one, fine-tuned at the higher resolution
-        options = ['--cfg-options', f'load_from={checkpoint}'] if checkpoint else []
+        # tools/test.py evaluates below, so training need not
+        options = ['--cfg-options', 'train_cfg.val_begin=100']
+        if checkpoint:
+            # the second detector is the first one, fine-tuned at the higher resolution
+            options.append(f'load_from={checkpoint}')
         step(
             f'train at {resolution}',
             'train.py',

@@ -3,8 +3,9 @@ sample_root = '{{$SAMPLE_DATA_ROOT:data/sample}}/'
 sample_train_dataloader = dict(
     batch_size=8, num_workers=1, dataset=dict(type='SampleDataset', data_root=sample_root)
 )
+# one image at a time, as on COCO: in a batch, images are padded to the size of the largest
 sample_val_dataloader = dict(
-    batch_size=8, num_workers=1, dataset=dict(type='SampleDataset', data_root=sample_root)
+    num_workers=1, dataset=dict(type='SampleDataset', data_root=sample_root)
 )
 sample_evaluator = dict(ann_file=sample_root + 'annotations/instances_val2017.json')
 # 8 classes; fewer proposals and RoIs than on COCO, because there are 5 objects an image, not 7
