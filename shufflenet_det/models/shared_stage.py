@@ -1,9 +1,9 @@
 """The last stage of a backbone as the shared head of a C4 detector."""
 from mmdet.registry import MODELS
 from mmengine.model import Sequential
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
+from .norm import eval_batch_norms
 
 
 @MODELS.register_module()
@@ -46,7 +46,5 @@ class SharedRoIStage(Sequential):
         """Switch to training mode; with ``norm_eval`` batch norms stay in evaluation mode."""
         super().train(mode)
         if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            eval_batch_norms(self)
         return self

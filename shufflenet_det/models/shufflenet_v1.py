@@ -5,9 +5,9 @@ from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
+from .norm import eval_batch_norms
 from .shuffle_unit import SHUFFLES, ShuffleUnit
 from .widths import SHALLOW_STAGE_BLOCKS, STAGE_BLOCKS, check_widths, shufflenet_v1_widths
 
@@ -140,9 +140,7 @@ class ShuffleNetV1(BaseModule):
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            eval_batch_norms(self)
         return self
 
 
