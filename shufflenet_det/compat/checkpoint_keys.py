@@ -109,7 +109,7 @@ def accounting(load_state_dict: Callable) -> Callable:
     inferencers, ``PretrainedInit`` and the EMA hooks.
 
     Raises (when the wrapped function is called):
-        CheckpointError: No tensor of the file fits the model.
+        CheckpointError: No tensor of the file fits the model, or its backbone is of another width.
     """
     @functools.wraps(load_state_dict)
     def load_and_report(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False,
@@ -134,6 +134,8 @@ def accounting(load_state_dict: Callable) -> Callable:
         source = f'checkpoint {source}' if source else 'a state dict'
         if report.matched == 0:
             raise CheckpointError(nothing_matched(report, state_dict, source))
+        if misfits := _body_mismatches(_unwrap(module), report):
+            raise CheckpointError(other_width(misfits, source))
         print_log(f'Loaded {source}: {report}', logger=logger or 'current',
                   level=logging.INFO if report.complete else logging.WARNING)
 
@@ -149,6 +151,23 @@ def _report(expected: tuple[str, ...], missing: list[str], unexpected: list[str]
         missing=tuple(k for k in dict.fromkeys(missing) if k in known),
         mismatched={k: v for k, v in mismatched.items() if k in known},
         unexpected=tuple(k for k in dict.fromkeys(unexpected) if _counts(k)))
+
+
+def _body_mismatches(module: nn.Module, report: KeyReport) -> dict[str, tuple[str, str]]:
+    """Tensors of another shape where no user means them to be: heads change with the classes."""
+    if hasattr(module, 'backbone'):
+        return {k: v for k, v in report.mismatched.items() if k.startswith(('backbone.', 'neck.'))}
+    return {} if hasattr(module, 'num_classes') else dict(report.mismatched)
+
+
+def other_width(misfits: Mapping[str, tuple[str, str]], source: str) -> str:
+    """The message for a file with weights of another width, other groups or another variant."""
+    key, (in_file, in_model) = next(iter(misfits.items()))
+    return (f'{source} is of a network with other widths than the config: the first tensor that '
+            f'differs is {key}, {in_file} in the file and {in_model} in the model'
+            + (f' ({len(misfits) - 1} more differ)' if len(misfits) > 1 else '')
+            + '. Set the width and the groups (widen_factor, groups) that it was trained with, or '
+            'give another checkpoint.')
 
 
 def nothing_matched(report: KeyReport, state_dict: Mapping[str, Any], source: str) -> str:

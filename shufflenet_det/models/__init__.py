@@ -1,13 +1,33 @@
 """Networks: importing this package registers them in MMDetection's ``MODELS``."""
+from .classifier import ClassifierPreprocessor, ImageClassifier, LinearHead, OriginalHead
+from .comparison_nets import ResNetLike, ResNeXtLike, VGGLike, XceptionLike
+from .mobilenet_v1 import MobileNetV1
 from .roi_extractor import FP32SingleRoIExtractor
 from .shared_stage import SharedRoIStage
 from .shuffle_unit import ShuffleUnit, channel_shuffle
 from .shufflenet_v1 import ShuffleNetV1
+from .staged import StagedBackbone, backbones
+from .torchvision_nets import VGG16, AlexNet, GoogLeNet, SqueezeNet
 
 __all__ = [
+    'AlexNet',
+    'ClassifierPreprocessor',
     'FP32SingleRoIExtractor',
+    'GoogLeNet',
+    'ImageClassifier',
+    'LinearHead',
+    'MobileNetV1',
+    'OriginalHead',
+    'ResNeXtLike',
+    'ResNetLike',
     'SharedRoIStage',
     'ShuffleNetV1',
     'ShuffleUnit',
+    'SqueezeNet',
+    'StagedBackbone',
+    'VGG16',
+    'VGGLike',
+    'XceptionLike',
+    'backbones',
     'channel_shuffle',
 ]

@@ -12,7 +12,8 @@ class SharedRoIStage(Sequential):
 
     The backbone is built from its config and all but the stage is dropped, so any backbone with
     ``layers``, a list of its stages, will do. State-dict keys are those inside the stage: the
-    weights come from the backbone's own checkpoint with ``prefix='backbone.layers.<stage - 1>.'``.
+    weights come from the backbone's own checkpoint with ``prefix='backbone.layers.<stage - 1>.'``,
+    except for AlexNet, VGG-16, GoogLeNet and SqueezeNet, whose keys do not name the stage.
 
     Args:
         backbone: config of the backbone, as the detector's own but for ``out_indices``.

@@ -1,11 +1,11 @@
 """The ShuffleNet unit: pointwise group convolution, channel shuffle, depthwise convolution."""
 import torch
-import torch.utils.checkpoint as cp
 from mmcv.cnn import ConvModule, build_activation_layer
 from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .unit import Unit
 from .widths import BOTTLENECK_RATIO, SE_RATIO
 
 SHUFFLES = ('standard', 'transposed', 'none')
@@ -26,7 +26,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     return x.transpose(1, 2).reshape(batch, channels, height, width)
 
 
-class ShuffleUnit(nn.Module):
+class ShuffleUnit(Unit):
     """One unit of ShuffleNet v1 (paper, section 3.2 and Figure 2 b, c).
 
     The shuffle stands after the depthwise convolution, as in the public weights of mmpretrain and
@@ -61,7 +61,7 @@ class ShuffleUnit(nn.Module):
         act_cfg: dict | None = None,
         with_cp: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(with_cp)
         if stride not in (1, 2):
             raise ConfigError(f'stride of a ShuffleUnit must be 1 or 2, not {stride!r}.')
         if stride == 1 and in_channels != out_channels:
@@ -72,7 +72,6 @@ class ShuffleUnit(nn.Module):
         if shuffle not in SHUFFLES:
             raise ConfigError(f'shuffle must be one of {SHUFFLES}, not {shuffle!r}.')
         self.stride = stride
-        self.with_cp = with_cp
         bottleneck = out_channels // BOTTLENECK_RATIO
         expanded = out_channels if stride == 1 else out_channels - in_channels
         self.shuffle_groups = {'standard': groups, 'transposed': bottleneck // groups, 'none': 1}[
@@ -117,9 +116,3 @@ class ShuffleUnit(nn.Module):
         if self.stride == 2:
             return torch.cat((self.avgpool(x), self.act(out)), dim=1)
         return self.act(x + out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride), rounded up."""
-        if self.with_cp and x.requires_grad:
-            return cp.checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)

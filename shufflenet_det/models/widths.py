@@ -89,6 +89,14 @@ def _stem_width(widen_factor: float) -> int:
     return 24 if widen_factor < 2 else 48
 
 
+def check_widen_factor(widen_factor: float) -> None:
+    """Raise :class:`ConfigError` unless the factor on the widths is a sensible number."""
+    if isinstance(widen_factor, bool) or not isinstance(widen_factor, (int, float)):
+        raise ConfigError(f'widen_factor must be a number, not {widen_factor!r}.')
+    if not 0 < widen_factor < 100:
+        raise ConfigError(f'widen_factor={widen_factor!r} must lie between 0 and 100, such as 0.5.')
+
+
 def shufflenet_v1_widths(
     groups: int, widen_factor: float, shallow: bool = False
 ) -> tuple[int, tuple[int, int, int]]:
@@ -110,10 +118,7 @@ def shufflenet_v1_widths(
             f'groups={groups!r} has no widths in the paper: choose one of '
             f'{sorted(STAGE2_CHANNELS)}, or give stem_channels and stage_channels yourself.'
         )
-    if isinstance(widen_factor, bool) or not isinstance(widen_factor, (int, float)):
-        raise ConfigError(f'widen_factor must be a number, not {widen_factor!r}.')
-    if not 0 < widen_factor < 100:
-        raise ConfigError(f'widen_factor={widen_factor!r} must lie between 0 and 100, such as 0.5.')
+    check_widen_factor(widen_factor)
     key = (float(widen_factor), groups)
     stage2 = STAGE2_CHANNELS[groups] * widen_factor * (SHALLOW_WIDENING if shallow else 1)
     blocks = SHALLOW_STAGE_BLOCKS if shallow else STAGE_BLOCKS
@@ -138,17 +143,24 @@ def shufflenet_v1_widths(
     return stem, tuple(stages)
 
 
+def check_positive_widths(stem: int, stages: Sequence[int]) -> None:
+    """Raise :class:`ConfigError` unless stem and three stages have a width."""
+    if not isinstance(stages, Sequence) or len(stages) != len(STAGE_BLOCKS):
+        raise ConfigError(
+            f'stage_channels must name stages 2, 3 and 4, three numbers; got {stages!r}.'
+        )
+    if not all(isinstance(c, int) and c > 0 for c in (stem, *stages)):
+        raise ConfigError(
+            f'stem_channels ({stem!r}) and stage_channels ({tuple(stages)!r}) must be positive '
+            f'integers.'
+        )
+
+
 def check_widths(stem: int, stages: Sequence[int], groups: int) -> None:
     """Raise :class:`ConfigError` unless every group convolution divides with these widths."""
-    if len(stages) != len(STAGE_BLOCKS):
-        raise ConfigError(
-            f'stage_channels must name stages 2, 3 and 4, three numbers; got {tuple(stages)}.'
-        )
-    if not all(isinstance(c, int) and c > 0 for c in (groups, stem, *stages)):
-        raise ConfigError(
-            f'groups ({groups!r}), stem_channels ({stem!r}) and stage_channels ({tuple(stages)!r}) '
-            f'must be positive integers.'
-        )
+    check_positive_widths(stem, stages)
+    if not isinstance(groups, int) or groups < 1:
+        raise ConfigError(f'groups must be a positive integer, not {groups!r}.')
     previous, name = stem, 'stem_channels'
     for number, width in enumerate(stages, start=2):
         where = f'stage {number} with {width} channels and groups={groups}'

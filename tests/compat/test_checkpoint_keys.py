@@ -95,6 +95,23 @@ def test_none_match(load, path):
     assert name in str(info.value)
 
 
+@pytest.mark.parametrize('part', [False, True])
+def test_a_backbone_of_another_width_is_an_error(path, part):
+    wide = Detector()
+    wide.backbone = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    state = wide.state_dict()
+    shapes = r'\[8, 3, 3, 3\] in the file and \[4, 3, 3, 3\] in the model'
+    match = rf'0.weight, {shapes} \(5 more differ\)'
+    with pytest.raises(CheckpointError, match=match):
+        if part:
+            # one tensor fits, as the stems of neighbouring widths do
+            state = {k.removeprefix('backbone.'): v for k, v in state.items() if 'back' in k}
+            target = Detector().backbone.append(nn.Linear(1, 1))
+            load_checkpoint(target, save(path, {**state, '2.bias': torch.zeros(1)}))
+        else:
+            load_checkpoint(Detector(), save(path, state))
+
+
 def test_shapes_alone_are_no_match(path):
     with pytest.raises(CheckpointError, match=r'2 of another shape \(weight: \[3, 3\]'):
         load_checkpoint(nn.Linear(2, 2), save(path, nn.Linear(3, 3).state_dict()))
