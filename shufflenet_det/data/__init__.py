@@ -1,6 +1,21 @@
 """Data sets and transforms, registered with MMDetection; :mod:`.sample` renders sample data."""
+from .classification import FastRandomResizedCrop, ResizeCenterCrop
 from .coco import CheckedCOCO, CheckedCocoDataset
+from .decode import decode_rgb
+from .imagenet import ImageFolderDataset, ImageNetDataset
 from .sample_dataset import SampleDataset
+from .sampler import EpochSampler
 from .transforms import CheckedLoadImageFromFile
 
-__all__ = ['CheckedCOCO', 'CheckedCocoDataset', 'CheckedLoadImageFromFile', 'SampleDataset']
+__all__ = [
+    'CheckedCOCO',
+    'CheckedCocoDataset',
+    'CheckedLoadImageFromFile',
+    'EpochSampler',
+    'FastRandomResizedCrop',
+    'ImageFolderDataset',
+    'ImageNetDataset',
+    'ResizeCenterCrop',
+    'SampleDataset',
+    'decode_rgb',
+]

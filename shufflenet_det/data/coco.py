@@ -99,7 +99,8 @@ def _checked(transform: dict | Callable) -> dict | Callable:
 
     Not in the configs, because MMDetection's inferencer looks there for the stock transform.
     """
-    if isinstance(transform, dict) and transform['type'] in ('LoadImageFromFile', LoadImageFromFile):
+    stock = ('LoadImageFromFile', LoadImageFromFile)
+    if isinstance(transform, dict) and transform['type'] in stock:
         return {**transform, 'type': CheckedLoadImageFromFile}
     return transform
 

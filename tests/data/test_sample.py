@@ -1,18 +1,15 @@
-import importlib.util
+"""The detection sample: its layout and annotations, and the renderer of objects and scenes."""
 import json
-from pathlib import Path
 
 from shufflenet_det.data.sample import (
     CATEGORIES,
-    GENERATOR_VERSION,
-    generate,
     make_sample,
     render_background,
     render_object,
     render_scene,
 )
 from shufflenet_det.data.sample.coco import mask_to_polygons, mask_to_rle
-from shufflenet_det.errors import ConfigError, DataError
+from shufflenet_det.errors import ConfigError
 
 import cv2
 import numpy as np
@@ -21,9 +18,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from .sample_files import contents
+
 TRAIN, VAL = 36, 28
 SPLITS = ('train', 'val')
-TOOL = Path(__file__).parents[2] / 'tools' / 'make_sample_data.py'
 
 
 @pytest.fixture(scope='module')
@@ -36,29 +34,6 @@ def split(request, sample):
     """Name, pictures' folder and annotations of a split."""
     coco = COCO(str(sample / 'annotations' / f'instances_{request.param}2017.json'))
     return request.param, sample / f'{request.param}2017', coco
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """Makes a data set of five pictures, one after the other."""
-
-    def make(**options):
-        return make_sample(tmp_path / 'sample', **{'train': 3, 'val': 2, 'workers': 1, **options})
-
-    return make
-
-
-@pytest.fixture
-def tool():
-    spec = importlib.util.spec_from_file_location('make_sample_data', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-def contents(folder):
-    files = (path for path in folder.rglob('*') if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def single_objects(coco):
@@ -277,105 +252,20 @@ def test_run_lengths_count_background_first_and_by_columns(first):
     assert mask_to_rle(mask) == {'counts': expected, 'size': [3, 4]}
 
 
-# --- the folder ----------------------------------------------------------------------------------
-
-
-def test_existing_data_set_is_kept(tiny, capsys):
-    folder = tiny()
-    manifest = json.loads((folder / 'sample.json').read_text())
-    assert manifest['version'] == GENERATOR_VERSION
-    assert (manifest['seed'], manifest['train'], manifest['val']) == (0, 3, 2)
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
-    capsys.readouterr()
-    tiny()
-    assert 'already there' in capsys.readouterr().err
-    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
-
-
-def test_another_data_set_is_replaced_only_by_force(tiny):
-    before = contents(tiny())
-    with pytest.raises(DataError, match='--force'):
-        tiny(seed=1)
-    folder = tiny(seed=1, force=True)
-    assert contents(folder) != before
-    assert [path.name for path in folder.parent.iterdir()] == ['sample']
-
-
-def test_changed_files_are_noticed(tiny):
-    folder = tiny()
-    before = contents(folder)
-    next((folder / 'val2017').iterdir()).unlink()
-    with pytest.raises(DataError, match='changed'):
-        tiny()
-    assert contents(tiny(force=True)) == before
-
-
-@pytest.mark.parametrize('force', [False, True])
-@pytest.mark.parametrize('file_name', ['holiday.jpg', 'sample.json'])
-def test_foreign_folders_are_left_alone(tiny, tmp_path, force, file_name):
-    (tmp_path / 'sample').mkdir()
-    (tmp_path / 'sample' / file_name).write_text('{"mine": true}')
-    with pytest.raises(DataError, match='left alone'):
-        tiny(force=force)
-    assert contents(tmp_path) == {f'sample/{file_name}': b'{"mine": true}'}
-
-
-def test_an_empty_folder_is_filled(tiny, tmp_path):
-    (tmp_path / 'sample').mkdir()
-    assert (tiny() / 'sample.json').exists()
-
-
-@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
-def test_a_failure_leaves_nothing_and_takes_nothing(tiny, tmp_path, monkeypatch, error):
-    calls = []
-
-    def fail_in_val(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 4:
-            raise error
-        return render_scene(*args, **kwargs)
-
-    monkeypatch.setattr(generate, 'render_scene', fail_in_val)
-    with pytest.raises(DataError if error is OSError else error):
-        tiny()
-    assert len(calls) >= 4
-    assert list(tmp_path.iterdir()) == []
-
-    before = contents(tiny())
-    calls.clear()
-    with pytest.raises(DataError if error is OSError else error):
-        tiny(force=True)
-    assert contents(tmp_path / 'sample') == before
-    assert [path.name for path in tmp_path.iterdir()] == ['sample']
-
-
-def test_the_old_data_set_comes_back_if_the_new_one_cannot_be_moved(tiny, monkeypatch):
-    before = contents(tiny())
-    rename = Path.rename
-
-    def refuse(path, target):
-        if 'partial' in path.name and not path.name.endswith('.old'):
-            raise PermissionError('no entry')
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, 'rename', refuse)
-    with pytest.raises(DataError, match='no entry'):
-        tiny(seed=1, force=True)
-    assert contents(tiny()) == before
-
-
-@pytest.mark.parametrize('wrong', [{'train': 0}, {'val': 0}, {'seed': -1}, {'workers': 0}])
-def test_impossible_arguments_are_refused(tiny, tmp_path, wrong):
-    with pytest.raises(ConfigError):
-        tiny(**wrong)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_tool(tool, tmp_path, capsys):
-    arguments = ['--train', '2', '--val', '1', '--workers', '1', '--seed', '7', '--out']
-    assert tool([*arguments, str(tmp_path / 'new' / 'sample')]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / 'new' / 'sample')
-    (tmp_path / 'file').write_text('')
-    for out in ('file', 'file/sample'):
-        assert tool([*arguments, str(tmp_path / out)]) == 1
-        assert capsys.readouterr().err.startswith('error: ')
+def test_pictures_are_those_of_this_version():
+    # another picture for the same seed needs another GENERATOR_VERSION, and users a new data set
+    scene = render_scene(np.random.default_rng(np.random.SeedSequence([0, 0, 0])))
+    shown = [(item.category.name, item.size, int(item.mask.sum())) for item in scene.instances]
+    assert shown == [
+        ('ring', 256, pytest.approx(28235, rel=0.01)),
+        ('star', 196, pytest.approx(13130, rel=0.01)),
+        ('fish', 170, pytest.approx(10023, rel=0.01)),
+        ('cross', 95, pytest.approx(4618, rel=0.01)),
+        ('ring', 49, pytest.approx(886, rel=0.02)),
+    ]
+    tiles = cv2.resize(scene.image, (3, 2), interpolation=cv2.INTER_AREA).astype(int)
+    expected = [
+        [[111, 148, 124], [150, 159, 131], [150, 159, 136]],
+        [[143, 160, 131], [145, 158, 125], [164, 176, 153]],
+    ]
+    assert np.abs(tiles - expected).max() <= 1

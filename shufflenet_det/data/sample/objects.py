@@ -43,7 +43,7 @@ class _Canvas:
         rng: np.random.Generator,
     ):
         self.u, self.v, self.soft, self.rng = u, v, soft, rng
-        # One object in twelve has any hue: colour helps to tell categories apart, but is not enough.
+        # One object in twelve has any hue: colour helps to tell categories apart, but not alone.
         hue = rng.random() if rng.random() < 1 / 12 else rng.normal(category.hue, 0.035)
         saturation, value = rng.uniform(0.5, 0.95), rng.uniform(0.6, 0.98)
         self.base = _colour(hue, saturation, value)

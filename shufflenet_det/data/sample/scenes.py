@@ -1,4 +1,4 @@
-"""Composition of one picture: where objects go, what hides what, and how the camera saw it."""
+"""Composition of one picture: where objects go and what hides what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .backgrounds import render_background
+from .camera import blend, photograph, window
 from .objects import render_object
 from .shapes import CATEGORIES, Category
 
@@ -58,9 +59,6 @@ class Scene:
     quality: int
 
 
-_Window = tuple[slice, slice]
-
-
 @dataclass
 class _Placed:
     category: Category
@@ -85,17 +83,9 @@ class _Stage:
         # Visible pixels of each number; one crowd may come on top of the objects.
         self._seen = np.zeros(_MOST_OBJECTS + 2, dtype=np.int64)
 
-    def _window(self, x: int, y: int, shape: tuple[int, int]) -> tuple[_Window, _Window]:
-        """What a patch at (x, y) covers of the picture, and what of the patch lies inside."""
-        bottom, right = self.owner.shape
-        top, left = max(y, 0), max(x, 0)
-        rows, columns = slice(top, min(y + shape[0], bottom)), slice(left, min(x + shape[1], right))
-        inner = slice(top - y, rows.stop - y), slice(left - x, columns.stop - x)
-        return (rows, columns), inner
-
     def fits(self, solid: np.ndarray, x: int, y: int, overlap: bool) -> bool:
         """Whether a mask [h, w] at (x, y) and all that it would cover stay recognisable."""
-        outer, inner = self._window(x, y, solid.shape)
+        outer, inner = window(self.owner.shape, x, y, solid.shape)
         inside = solid[inner]
         if inside.sum() < max(_VISIBLE_PIXELS, _VISIBLE_SHARE * solid.sum()):
             return False
@@ -109,18 +99,10 @@ class _Stage:
         return True
 
     def draw(self, rgba: np.ndarray, x: int, y: int, number: int, shadow: float) -> None:
-        """Blends an object [h, w, 4] into the picture, over a soft shadow to its lower right."""
-        reach = max(2, int(0.04 * max(rgba.shape[:2])))
-        pad = 3 * reach
+        """Blends an object [h, w, 4] into the picture and makes it the owner of its pixels."""
+        blend(self.canvas, rgba, x, y, shadow)
         solid = rgba[..., 3] > 127
-        alpha = rgba[..., 3].astype(np.float32) / 255
-        blurred = cv2.copyMakeBorder(alpha, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
-        blurred = cv2.GaussianBlur(blurred, (0, 0), reach)
-        (rows, columns), inner = self._window(x - pad + reach, y - pad + reach, blurred.shape)
-        self.canvas[:, rows, columns] *= 1 - shadow * blurred[inner]
-        (rows, columns), inner = self._window(x, y, alpha.shape)
-        below = self.canvas[:, rows, columns]
-        below += (rgba[inner][..., :3].transpose(2, 0, 1) - below) * alpha[inner]
+        (rows, columns), inner = window(self.owner.shape, x, y, solid.shape)
         owner = self.owner[rows, columns]
         self._seen -= np.bincount(owner[solid[inner]], minlength=len(self._seen))
         self._seen[number] += np.count_nonzero(solid[inner])
@@ -200,25 +182,6 @@ def _visible(stage: _Stage) -> tuple[Instance, ...]:
     return tuple(instances)
 
 
-def _photograph(canvas: np.ndarray, grey: bool, rng: np.random.Generator) -> np.ndarray:
-    """Exposure, contrast, focus and sensor noise of a camera: planes [3, h, w] to a picture."""
-    planes = canvas
-    if grey:
-        planes = np.tensordot(np.float32([0.299, 0.587, 0.114]), canvas, axes=1)[None]
-    contrast, brightness = rng.uniform(0.8, 1.12), rng.uniform(-18, 18)
-    sigma = rng.uniform(0.4, 1.3) if rng.random() < 0.3 else 0
-    grain = rng.standard_normal(planes.shape[1:], dtype=np.float32)
-    grain *= rng.uniform(0, 7)
-    grain += 128 * (1 - contrast) + brightness
-    seen = []
-    for plane in planes:
-        sharp = cv2.GaussianBlur(plane, (0, 0), sigma) if sigma else plane
-        exposed = sharp * contrast
-        exposed += grain
-        seen.append(cv2.convertScaleAbs(np.maximum(exposed, 0, out=exposed)))
-    return seen[0] if grey else cv2.merge(seen)
-
-
 def render_scene(
     rng: np.random.Generator, *, empty: bool = False, crowd: bool = False, grey: bool = False
 ) -> Scene:
@@ -245,4 +208,4 @@ def render_scene(
     for size in sorted((round(size) for size in sizes), reverse=True):
         _add_object(stage, size, shadow, rng)
     quality = int(rng.integers(70, 96))
-    return Scene(_photograph(stage.canvas, grey, rng), _visible(stage), quality)
+    return Scene(photograph(stage.canvas, grey, rng), _visible(stage), quality)
