@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all lint lock clean
+.PHONY: help demo demo-scratch test test-all lint lock clean
 
 help:
-	@echo 'make demo      train and evaluate a detector on sample data at 300 and 600 pixels'
+	@echo 'make demo      on sample data: pretrain a classifier, train detectors at 300 and 600 pixels'
+	@echo 'make demo-scratch  also train the detectors from random weights, and compare'
 	@echo 'make test      lint and the tests'
 	@echo 'make test-all  also the tests that take minutes'
 	@echo 'make lock      resolve requirements/lock.in anew (needs the network)'
@@ -28,6 +29,9 @@ $(READY): requirements/lock.txt setup.cfg setup.py pyproject.toml
 demo: $(READY)
 	$(BIN)/python tools/demo.py
 
+demo-scratch: $(READY)
+	$(BIN)/python tools/demo.py --scratch
+
 lint: $(READY)
 	$(BIN)/ruff check .
 
@@ -46,4 +50,4 @@ lock:
 	sed -i '/^opencv-python==/,/^[a-z]/{/^opencv-python==/d;/^ /d}' requirements/lock.txt
 
 clean:
-	rm -rf $(VENV) .cache data/sample work_dirs
+	rm -rf $(VENV) .cache data/sample data/sample_classification work_dirs

@@ -1,6 +1,6 @@
-"""The main job on sample data: render it, train at 300 and 600 pixels, evaluate, show the result.
+"""The main job on sample data: pretrain a backbone, train detectors with it, evaluate, show.
 
-python tools/demo.py [--work-dir work_dirs/demo] [--data data/sample]
+python tools/demo.py [--work-dir work_dirs/demo] [--scratch]
 """
 import argparse
 import json
@@ -19,15 +19,23 @@ from terminaltables import AsciiTable
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs' / 'sample'
 CONFIG = 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-{}.py'
+CLASSIFIER = CONFIGS / 'shufflenet-v1-0.5x-g3_sample.py'
 RESOLUTIONS = (300, 600)
+# tools/test.py evaluates, so training need not
+NO_VALIDATION = ('--cfg-options', 'train_cfg.val_begin=100')
 COCO_VARIABLES = ('COCO_DATA_ROOT', 'SHUFFLENET_PRETRAINED')
 FIGURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train and evaluate on sample data')
+    parser = argparse.ArgumentParser(description='Pretrain, train and evaluate on sample data')
     parser.add_argument('--work-dir', type=Path, default='work_dirs/demo', help='output folder')
-    parser.add_argument('--data', type=Path, default='data/sample', help='folder for sample data')
+    parser.add_argument('--data', type=Path, default='data', help='folder for sample data')
+    parser.add_argument(
+        '--scratch',
+        action='store_true',
+        help='then train the same detectors from random weights, too, and compare',
+    )
     parser.add_argument('--pictures', type=int, default=6, help='pictures in a contact sheet')
     return parser.parse_args()
 
@@ -47,40 +55,43 @@ def step(title: str, tool: str, *arguments: str | Path, **environment: str) -> N
     print(f'=== took {time.monotonic() - start:.0f} s', flush=True)
 
 
-def results_table(work_dir: Path) -> str:
-    """Figures by resolution, from the two ``metrics.json``."""
-    rows = [('resolution', *FIGURES)]
-    for resolution in RESOLUTIONS:
-        content = json.loads((work_dir / str(resolution) / 'metrics.json').read_text())
-        metrics = content['metrics']
-        long_side, short_side = content['resolution']
-        rows.append(
-            (
-                f'{short_side} (long side at most {long_side})',
-                *(f'{metrics[f"coco/bbox_{figure}"]:.3f}' for figure in FIGURES),
-            )
-        )
-    return AsciiTable(rows, ' held-out sample images ').table
+def pretrain(work_dir: Path, data: Path) -> Path:
+    """Train the classifier and test it; returns its checkpoint."""
+    environment = {'SAMPLE_CLASSIFICATION_ROOT': str(data)}
+    step(
+        'pretrain a classifier',
+        'train.py',
+        *(CLASSIFIER, '--work-dir', work_dir, *NO_VALIDATION),
+        **environment,
+    )
+    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+    step(
+        'test the classifier',
+        'test.py',
+        *(CLASSIFIER, checkpoint, '--work-dir', work_dir),
+        **environment,
+    )
+    return Path(checkpoint)
 
 
-def main() -> None:
-    args = parse_args()
-    work_dir = cli.check_writable(args.work_dir).absolute()
-    data = args.data.absolute()
+def detect(work_dir: Path, data: Path, pretrained: Path | None, pictures: int) -> None:
+    """Train and test the detector at 300 pixels, then that one at 600."""
     environment = {'SAMPLE_DATA_ROOT': str(data)}
-    start = time.monotonic()
-    step('sample data in the layout of COCO', 'make_sample_data.py', '--out', data)
+    start = 'from random weights'
+    if pretrained:
+        environment['SHUFFLENET_PRETRAINED'] = str(pretrained)
+        start = 'from the classifier'
     checkpoint = None
     for resolution in RESOLUTIONS:
         config = CONFIGS / CONFIG.format(resolution)
         folder = work_dir / str(resolution)
-        # tools/test.py evaluates below, so training need not
-        options = ['--cfg-options', 'train_cfg.val_begin=100']
+        options = [*NO_VALIDATION]
         if checkpoint:
             # the second detector is the first one, fine-tuned at the higher resolution
             options.append(f'load_from={checkpoint}')
+            start = f'from the detector at {RESOLUTIONS[0]}'
         step(
-            f'train at {resolution}',
+            f'train a detector at {resolution}, {start}',
             'train.py',
             *(config, '--work-dir', folder, *options),
             **environment,
@@ -88,7 +99,7 @@ def main() -> None:
         checkpoint = (folder / 'last_checkpoint').read_text().strip()
         results = folder / 'val.json'
         step(
-            f'evaluate at {resolution}',
+            f'test the detector at {resolution}',
             'test.py',
             *(config, checkpoint, '--work-dir', folder, '--out', results),
             **environment,
@@ -98,9 +109,53 @@ def main() -> None:
             data / 'val2017',
             results,
             work_dir / f'detections_{resolution}.jpg',
-            args.pictures,
+            pictures,
         )
-    print(f'\n{results_table(work_dir)}')
+
+
+def metrics_files(work_dir: Path) -> list[Path]:
+    """What the tests of the classifier and of the detectors with its backbone leave behind."""
+    folders = ('classifier', *map(str, RESOLUTIONS))
+    return [work_dir / folder / 'metrics.json' for folder in folders]
+
+
+def results_table(folders: dict[str, Path]) -> str:
+    """Figures by start and resolution, from the ``metrics.json`` of the detectors."""
+    rows = [('backbone', 'resolution', *FIGURES)]
+    for start, folder in folders.items():
+        for resolution in RESOLUTIONS:
+            content = json.loads((folder / str(resolution) / 'metrics.json').read_text())
+            metrics = content['metrics']
+            long_side, short_side = content['resolution']
+            figures = (f'{metrics[f"coco/bbox_{figure}"]:.3f}' for figure in FIGURES)
+            rows.append((start, f'{short_side} (long side at most {long_side})', *figures))
+    return AsciiTable(rows, ' held-out sample images ').table
+
+
+def main() -> None:
+    args = parse_args()
+    work_dir = cli.check_writable(args.work_dir).absolute()
+    data, images = args.data.absolute() / 'sample', args.data.absolute() / 'sample_classification'
+    start = time.monotonic()
+    step('sample data in the layout of COCO', 'make_sample_data.py', '--out', data)
+    step(
+        'sample data in the layout of ImageNet',
+        'make_sample_data.py',
+        *('--kind', 'classification', '--out', images),
+    )
+    if args.scratch and all(f.is_file() for f in metrics_files(work_dir)):
+        print(f'\n=== the pretrained detectors are there already: {work_dir}')
+    else:
+        checkpoint = pretrain(work_dir / 'classifier', images)
+        detect(work_dir, data, checkpoint, args.pictures)
+    folders = {'pretrained': work_dir}
+    if args.scratch:
+        folders['from scratch'] = work_dir / 'scratch'
+        detect(work_dir / 'scratch', data, None, args.pictures)
+    content = json.loads((work_dir / 'classifier' / 'metrics.json').read_text())
+    error = content['metrics']['error/top1']
+    print(f'\nclassifier: top-1 error {error:.1f}% of held-out images')
+    print(results_table(folders))
     for resolution in RESOLUTIONS:
         print(f'ground truth beside detections: {work_dir / f"detections_{resolution}.jpg"}')
     print(f'the whole demo took {(time.monotonic() - start) / 60:.1f} minutes')

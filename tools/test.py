@@ -1,13 +1,15 @@
-"""Test a detector: python tools/test.py CONFIG CHECKPOINT [--out FILE] [--show-dir DIR] ..."""
+"""Test a detector or a classifier.
+
+python tools/test.py CONFIG CHECKPOINT [--out FILE] [--show-dir DIR] ...
+"""
 import argparse
-import os
 from pathlib import Path
 
 from shufflenet_det.engine import cli, setup
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.errors import ConfigError
-from shufflenet_det.evaluation import CheckedCocoMetric
-from shufflenet_det.evaluation.report import figures_table, write_metrics
+from shufflenet_det.evaluation import CheckedCocoMetric, TopKError
+from shufflenet_det.evaluation.report import write_metrics
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -17,13 +19,14 @@ from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test a detector and write metrics.json')
+    parser = argparse.ArgumentParser(description='Test a model and write metrics.json')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('--work-dir', help='folder for metrics.json and logs')
     parser.add_argument(
         '--out',
-        help='keep the detections: FILE.json as a COCO result file, FILE.pkl as MMDetection has it',
+        help='keep the results: FILE.json as a COCO result file (of a classifier, the five best '
+        'classes of each image), FILE.pkl as MMDetection has it',
     )
     parser.add_argument('--show-dir', help='folder for pictures, ground truth beside detections')
     setup.add_common_arguments(parser)
@@ -34,23 +37,23 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def keep_detections(runner: Runner, out: str) -> None:
-    """Have the evaluation leave its detections in ``out``."""
+def keep_results(runner: Runner, out: str) -> None:
+    """Have the evaluation leave its results in ``out``."""
     cli.check_writable(Path(out).absolute().parent, '--out')
     if not out.endswith('.json'):
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
         return
-    metric = coco_metric(runner)
+    metric = own_metric(runner)
     if metric is None:
         raise ConfigError(
             '--out FILE.json needs test_evaluator.type=CheckedCocoMetric; use FILE.pkl instead.'
         )
-    metric.outfile_prefix = out.removesuffix('.json')
+    metric.keep_results(out)
 
 
-def coco_metric(runner: Runner) -> CheckedCocoMetric | None:
+def own_metric(runner: Runner) -> CheckedCocoMetric | TopKError | None:
     metrics = runner.test_evaluator.metrics
-    return next((m for m in metrics if isinstance(m, CheckedCocoMetric)), None)
+    return next((m for m in metrics if isinstance(m, (CheckedCocoMetric, TopKError))), None)
 
 
 def main() -> None:
@@ -63,22 +66,23 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.show_dir:
+        if setup.is_classifier(cfg):
+            raise ConfigError('--show-dir draws boxes and a classifier has none: use --out.')
         # an absolute path, because the hook joins anything else to the work folder at each image
         args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
     runner = Runner.from_cfg(cfg)
     if args.out:
-        keep_detections(runner, args.out)
+        keep_results(runner, args.out)
     metrics = runner.test()
     if not is_main_process():
         return
-    metric = coco_metric(runner)
-    if args.out and args.out.endswith('.json'):
-        os.replace(f'{metric.outfile_prefix}.bbox.json', args.out)
+    metric = own_metric(runner)
     if metric is not None:
-        print(figures_table(metrics, metric))
+        print(metric.table(metrics))
     path = Path(cfg.work_dir, 'metrics.json')
-    write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric)
+    dataset = runner.test_dataloader.dataset
+    write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric, dataset)
     print(f'wrote {path}' + (f' and {args.out}' if args.out else ''))
 
 

@@ -1,4 +1,7 @@
-"""Train a detector: python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ..."""
+"""Train a detector or a classifier.
+
+python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ...
+"""
 import argparse
 
 from shufflenet_det.engine import cli, setup
@@ -14,7 +17,7 @@ FROM_SCRATCH = (
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a detector')
+    parser = argparse.ArgumentParser(description='Train a detector or a classifier')
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
@@ -22,6 +25,14 @@ def parse_args() -> argparse.Namespace:
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate with the total batch (GPUs x images a GPU)',
+    )
+    parser.add_argument(
+        '--accumulate',
+        type=int,
+        default=1,
+        metavar='N',
+        help='batches for each step of the optimiser, for less memory or fewer GPUs; what the '
+        'config counts in iterations takes N times as many',
     )
     parser.add_argument(
         '--resume',
@@ -44,6 +55,8 @@ def main() -> None:
         setup.set_amp(cfg)
     if args.auto_scale_lr:
         setup.set_auto_scale_lr(cfg)
+    if args.accumulate != 1:
+        setup.set_accumulation(cfg, args.accumulate)
     nothing_to_resume = args.resume == 'auto' and find_latest_checkpoint(cfg.work_dir) is None
     if args.resume and not nothing_to_resume:
         cfg.resume = True
@@ -51,7 +64,7 @@ def main() -> None:
     runner = Runner.from_cfg(cfg)
     if nothing_to_resume:
         runner.logger.warning(f'--resume: no checkpoint in {cfg.work_dir}, training starts anew')
-    if not cfg.get('resume') and not setup.is_pretrained(cfg):
+    if not (cfg.get('resume') or setup.is_classifier(cfg) or setup.is_pretrained(cfg)):
         runner.logger.warning(FROM_SCRATCH)
     runner.train()
 

@@ -1,5 +1,7 @@
 """Running: hooks and wrappers registered with MMEngine, and what the command line tools share."""
 from .amp import CPUAmpOptimWrapper
 from .hooks import ConsistencyHook
+from .iteration_seed import IterationSeedHook
+from .loops import ResumableIterLoop
 
-__all__ = ['CPUAmpOptimWrapper', 'ConsistencyHook']
+__all__ = ['CPUAmpOptimWrapper', 'ConsistencyHook', 'IterationSeedHook', 'ResumableIterLoop']

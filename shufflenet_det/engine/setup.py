@@ -104,6 +104,45 @@ def set_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def set_accumulation(cfg: Config, steps: int) -> None:
+    """Make each optimiser step from the gradients of ``steps`` batches.
+
+    MMEngine counts batches, not optimiser steps. What the config counts in iterations (length,
+    schedule, validation, checkpoints) is therefore stretched, so that the run does the same
+    number of optimiser steps at the same learning rates; what it counts in epochs stays.
+
+    Args:
+        cfg: config, changed in place.
+        steps: batches for an optimiser step, 1 or more.
+
+    Raises:
+        ConfigError: ``steps`` is below 1.
+    """
+    if steps < 1:
+        raise ConfigError(f'--accumulate {steps}: give the batches for an optimiser step, above 0.')
+    cfg.optim_wrapper.accumulative_counts = steps
+    if 'max_iters' in cfg.train_cfg:
+        for key in ('max_iters', 'val_interval', 'val_begin'):
+            if key in cfg.train_cfg:
+                cfg.train_cfg[key] *= steps
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+        if not scheduler.get('by_epoch', True):
+            for key in ('begin', 'end', 'T_max', 'step_size', 'total_steps'):
+                if scheduler.get(key) is not None:
+                    scheduler[key] *= steps
+            if 'milestones' in scheduler:
+                scheduler.milestones = [m * steps for m in scheduler.milestones]
+    checkpoints = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if not checkpoints.get('by_epoch', True):
+        checkpoints.interval *= steps
+
+
+def is_classifier(cfg: Config) -> bool:
+    """Whether the config is that of a classifier rather than of a detector."""
+    return cfg.model.get('type') == 'ImageClassifier'
+
+
 def is_pretrained(cfg: Config) -> bool:
     """Whether any part of the model starts from a checkpoint."""
 

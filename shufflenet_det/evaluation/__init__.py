@@ -1,4 +1,5 @@
-"""COCO evaluation: the metric, and its figures as a table and as a file."""
+"""Evaluation: the metrics of detection and classification, and their figures as a file."""
 from .coco_metric import FIGURES, CheckedCocoMetric
+from .top_k_error import TopKError
 
-__all__ = ['FIGURES', 'CheckedCocoMetric']
+__all__ = ['FIGURES', 'CheckedCocoMetric', 'TopKError']

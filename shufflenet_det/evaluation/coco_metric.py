@@ -1,7 +1,7 @@
 """COCO evaluation with the twelve figures of the COCO API itself."""
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ from mmdet.registry import METRICS
 from mmengine.fileio import get_local_path
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from terminaltables import AsciiTable
 
 from ..data.coco import CheckedCOCO
+from ..engine.cli import write_atomically
 from ..errors import ConfigError
 
 FIGURES = (
@@ -77,6 +79,30 @@ class CheckedCocoMetric(CocoMetric):
         with get_local_path(ann_file, backend_args=backend_args) as path:
             self._coco_api = CheckedCOCO(path)
         self.per_class: dict[str, dict[str, dict[str, float]]] = {}
+        self._out: Path | None = None
+
+    def keep_results(self, path: str | Path) -> None:
+        """Have the next evaluation write its boxes as a COCO result file."""
+        self._out = Path(path)
+
+    def table(self, metrics: Mapping[str, float]) -> str:
+        """The twelve figures of the COCO API, and the average precision of each class, as text."""
+        tables = []
+        for metric, classes in self.per_class.items():
+            values = [
+                next(v for k, v in metrics.items() if k.endswith(f'{metric}_{figure}'))
+                for figure in FIGURES
+            ]
+            rows = [FIGURES[:6], _row(values[:6]), FIGURES[6:], _row(values[6:])]
+            summary = AsciiTable(rows, f' {metric} ')
+            summary.inner_row_border = True
+            per_class = AsciiTable(
+                [('class', *FIGURES[:6])]
+                + [(name, *_row(list(figures.values()))) for name, figures in classes.items()],
+                f' {metric} by class ',
+            )
+            tables += [summary.table, per_class.table]
+        return '\n'.join(tables)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """All figures of all metrics, unrounded, as ``{'bbox_mAP': 0.31, ...}``."""
@@ -88,6 +114,9 @@ class CheckedCocoMetric(CocoMetric):
             prefix = self.outfile_prefix or f'{scratch}/results'
             Path(prefix).parent.mkdir(parents=True, exist_ok=True)
             files = self.results2json(predictions, prefix)
+            if self._out is not None:
+                # MMDetection's file name ends in `.bbox.json`; the user has chosen this one
+                write_atomically(self._out, Path(files['bbox']).read_text())
             for metric in () if self.format_only else self.metrics:
                 evaluation = self._evaluate(files[metric], metric)
                 self.per_class[metric] = self._class_figures(evaluation)
@@ -126,6 +155,11 @@ class CheckedCocoMetric(CocoMetric):
             }
             for name, cat_id in zip(self.dataset_meta['classes'], self.cat_ids, strict=True)
         }
+
+
+def _row(values: list[float]) -> tuple[str, ...]:
+    # the COCO API's -1 means that there was nothing to measure
+    return tuple('-' if value < 0 else f'{value:.3f}' for value in values)
 
 
 def load_results(ground_truth: COCO, result_file: str | Path, metric: str) -> COCO:

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as a table to read and as ``metrics.json`` to use."""
+"""The figures of an evaluation as ``metrics.json``, with what they are figures of."""
 import hashlib
 import json
 import platform
@@ -8,43 +8,14 @@ from importlib import metadata
 from pathlib import Path
 
 from mmengine.config import Config
-from terminaltables import AsciiTable
+from mmengine.dataset import BaseDataset
 
 from ..engine.cli import write_atomically
-from .coco_metric import FIGURES, CheckedCocoMetric
+from .coco_metric import CheckedCocoMetric
+from .top_k_error import TopKError
 
 PACKAGES = ('shufflenet_det', 'torch', 'torchvision', 'mmdet', 'mmengine', 'numpy', 'pycocotools')
 MMCV_PACKAGES = ('mmcv', 'mmcv-lite')
-
-
-def figures_table(metrics: Mapping[str, float], evaluator: CheckedCocoMetric) -> str:
-    """The twelve figures of the COCO API, and the average precision of each class, as text.
-
-    Args:
-        metrics: what the evaluation returned, such as ``{'coco/bbox_mAP': 0.31, ...}``.
-        evaluator: the metric that computed them.
-    """
-    tables = []
-    for metric, classes in evaluator.per_class.items():
-        values = [
-            next(v for k, v in metrics.items() if k.endswith(f'{metric}_{figure}'))
-            for figure in FIGURES
-        ]
-        rows = [FIGURES[:6], _row(values[:6]), FIGURES[6:], _row(values[6:])]
-        summary = AsciiTable(rows, f' {metric} ')
-        summary.inner_row_border = True
-        per_class = AsciiTable(
-            [('class', *FIGURES[:6])]
-            + [(name, *_row(list(figures.values()))) for name, figures in classes.items()],
-            f' {metric} by class ',
-        )
-        tables += [summary.table, per_class.table]
-    return '\n'.join(tables)
-
-
-def _row(values: list[float]) -> tuple[str, ...]:
-    # the COCO API's -1 means that there was nothing to measure
-    return tuple('-' if value < 0 else f'{value:.3f}' for value in values)
 
 
 def write_metrics(
@@ -53,9 +24,18 @@ def write_metrics(
     config_path: str,
     checkpoint: str,
     metrics: Mapping[str, float],
-    evaluator: CheckedCocoMetric | None,
+    evaluator: CheckedCocoMetric | TopKError | None,
+    dataset: BaseDataset,
 ) -> dict:
     """Write ``metrics.json``: figures, with all that is needed to say what they are figures of.
+
+    Args:
+        path: file to write.
+        cfg: config of the test, and ``config_path``, the file that it was read from.
+        checkpoint: path or URL of the weights.
+        metrics: figures by name.
+        evaluator: the metric, where it is one of ours.
+        dataset: the images that were evaluated.
 
     Returns:
         The content of the file.
@@ -68,6 +48,8 @@ def write_metrics(
         annotations=cfg.test_evaluator.get('ann_file')
         if isinstance(cfg.test_evaluator, Mapping)
         else None,
+        classes=len(dataset.metainfo.get('classes', ())),
+        images=len(dataset),
         metrics=dict(metrics),
         per_class=evaluator.per_class if evaluator else {},
         versions=versions(),

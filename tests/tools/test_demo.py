@@ -9,12 +9,15 @@ import pytest
 from ..conftest import ROOT
 
 
-def run_demo(folder: Path, data: Path) -> dict[int, float]:
+def run_demo(folder: Path, data: Path, *options: str) -> None:
     subprocess.run(
-        [sys.executable, 'tools/demo.py', '--work-dir', str(folder), '--data', str(data)],
+        [sys.executable, 'tools/demo.py', '--work-dir', folder, '--data', data, *options],
         cwd=ROOT,
         check=True,
     )
+
+
+def precision(folder: Path) -> dict[int, float]:
     assert (folder / 'detections_300.jpg').exists() and (folder / 'detections_600.jpg').exists()
     return {
         resolution: json.loads((folder / str(resolution) / 'metrics.json').read_text())['metrics'][
@@ -25,9 +28,11 @@ def run_demo(folder: Path, data: Path) -> dict[int, float]:
 
 
 @pytest.mark.slow
-def test_demo_learns_and_repeats(tmp_path):
-    first = run_demo(tmp_path / 'first', tmp_path / 'data')
-    second = run_demo(tmp_path / 'second', tmp_path / 'data')
+def test_demo_learns_and_repeats_and_pretraining_helps(tmp_path):
+    run_demo(tmp_path / 'first', tmp_path / 'data', '--scratch')
+    run_demo(tmp_path / 'second', tmp_path / 'data')
+    first, second = precision(tmp_path / 'first'), precision(tmp_path / 'second')
+    scratch = precision(tmp_path / 'first' / 'scratch')
     for resolution in (300, 600):
-        assert first[resolution] >= 0.30
         assert second[resolution] == pytest.approx(first[resolution], abs=1e-3)
+        assert first[resolution] > scratch[resolution] >= 0.30

@@ -1,0 +1,4 @@
+_base_ = './shufflenet-v1-1x-g3_in1k.py'
+model = dict(
+    backbone=dict(_delete_=True, type='MobileNetV1', widen_factor=0.25, out_indices=(3,))
+)

@@ -1,0 +1,2 @@
+_base_ = './shufflenet-v1-1x-g3_in1k.py'
+model = dict(backbone=dict(_delete_=True, type='ResNetLike', mflops=13, out_indices=(3,)))

@@ -1,0 +1,2 @@
+_base_ = './shufflenet-v1-1x-g3_in1k.py'
+model = dict(backbone=dict(groups=8, widen_factor=0.5))

@@ -1,0 +1,2 @@
+_base_ = './alexnet_in1k.py'
+model = dict(backbone=dict(type='VGG16'))
