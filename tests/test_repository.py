@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from shufflenet_det.benchmark.paper_tables import count_network
 from shufflenet_det.models.widths import widths_table
 
 import pytest
@@ -46,12 +47,31 @@ def test_model_index_names_every_config_of_the_zoo():
         for model in yaml.safe_load((ROOT / path).read_text())['Models']
     ]
     assert {m['Config'] for m in models} == {
-        p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs' / 'faster_rcnn').glob('*.py')
+        path.relative_to(ROOT).as_posix()
+        for folder in ('faster_rcnn', 'imagenet')
+        for path in (ROOT / 'configs' / folder).glob('*.py')
     }
     for model in models:
-        cfg = Config.fromfile(ROOT / model['Config'])
-        assert cfg.train_cfg.max_epochs == model['Metadata']['Epochs']
+        train_cfg = Config.fromfile(ROOT / model['Config']).train_cfg
+        metadata = model['Metadata']
+        if 'max_iters' in train_cfg:
+            assert train_cfg.max_iters == metadata['Iterations']
+        else:
+            assert train_cfg.max_epochs == metadata['Epochs']
         assert Path(model['Config']).stem == model['Name']
+
+
+def test_documented_complexity_is_that_of_the_networks():
+    folder = ROOT / 'configs' / 'imagenet'
+    models = yaml.safe_load((folder / 'metafile.yml').read_text())['Models']
+    text = (folder / 'README.md').read_text()
+    assert all(f'`{model["Name"]}.py`' in text for model in models)
+    for model in models[::5]:
+        counted = count_network(model['Name'])
+        assert counted.macs == model['Metadata']['FLOPs']
+        assert counted.params == model['Metadata']['Parameters']
+        (row,) = (line for line in text.splitlines() if f'`{model["Name"]}.py`' in line)
+        assert f' {counted.macs / 1e6:.1f} ' in row
 
 
 def test_wheel_holds_what_mim_looks_for(tmp_path):

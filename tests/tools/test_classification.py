@@ -20,9 +20,9 @@ SAMPLE = 'configs/sample/shufflenet-v1-0.5x-g3_sample.py'
 CLASSES = 32
 # small enough for seconds; mixing, so that the model draws random numbers, too
 SMALL = [
-    'model.head.num_classes=32',
+    f'model.head.num_classes={CLASSES}',
     'model.data_preprocessor.mixup=0.2',
-    'model.data_preprocessor.num_classes=32',
+    f'model.data_preprocessor.num_classes={CLASSES}',
     'train_dataloader.batch_size=8',
     *(
         f'{split}_dataloader.{option}'
@@ -41,7 +41,7 @@ SMALL = [
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('data') / 'sample'
-    return make_classification_sample(folder, train=80, val=32, size=48)
+    return make_classification_sample(folder, train=80, val=CLASSES, size=48)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -95,9 +95,9 @@ def test_test_tool_reports_errors_and_predictions(data, trained, tmp_path):
     assert 'error/top1' in output
     metrics = json.loads((tmp_path / 'metrics.json').read_text())['metrics']
     records = json.loads(out.read_text())
-    assert len(records) == 40
+    assert len(records) == CLASSES
     wrong = sum(next(iter(r['predictions'])) != r['label'] for r in records)
-    assert metrics['error/top1'] == pytest.approx(100 * wrong / 40)
+    assert metrics['error/top1'] == pytest.approx(100 * wrong / CLASSES)
     assert metrics['error/top5'] <= metrics['error/top1']
     process = run(
         [*arguments[:4], '--show-dir', tmp_path, *arguments[4:]], data, IMAGENET_ROOT=str(data)
@@ -107,14 +107,14 @@ def test_test_tool_reports_errors_and_predictions(data, trained, tmp_path):
 
 
 def test_more_classes_than_the_head_has_is_an_error(data, tmp_path):
-    options = [o for o in SMALL if o != 'model.head.num_classes=32']
+    options = [o for o in SMALL if not o.startswith('model.head.num_classes')]
     process = run(
         command('train.py', IMAGENET, '--work-dir', tmp_path, '--cfg-options', *options),
         data,
         IMAGENET_ROOT=str(data),
     )
     assert process.returncode == 1
-    assert 'head has num_classes=1000, the data set has 40 classes' in process.stderr
+    assert f'head has num_classes=1000, the data set has {CLASSES} classes' in process.stderr
 
 
 def test_checkpoint_of_another_width_names_the_first_tensor(data, trained, tmp_path):
@@ -162,7 +162,8 @@ def test_classifier_initialises_the_detector_with_an_account(data, trained, tmp_
         'model.rpn_head.in_channels=72', 'model.roi_head.bbox_roi_extractor.out_channels=72',
         'model.roi_head.bbox_head.in_channels=144', 'train_cfg.max_epochs=1',
         'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
-        'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
+        'train_dataloader.batch_size=2', 'model.train_cfg.rcnn.sampler.num=8',
+        'train_cfg.val_begin=2',
     )  # fmt: skip
     output = succeeded(run(arguments, coco, SHUFFLENET_PRETRAINED=str(trained / 'iter_14.pth')))
     account = r'model tensors matched; 0 missing; '

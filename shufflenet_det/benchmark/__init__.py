@@ -1,0 +1,1 @@
+"""Measuring: complexity, and the tables of the paper."""
