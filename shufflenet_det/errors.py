@@ -3,6 +3,7 @@
 The command line tools print these as one message and exit with status 1; a traceback is shown
 only for errors that are not of this family, because those are ours to mend.
 """
+from collections.abc import Iterable
 
 
 class ShuffleNetDetError(Exception):
@@ -15,3 +16,9 @@ class ConfigError(ShuffleNetDetError, ValueError):
 
 class DataError(ShuffleNetDetError):
     """A data set is missing, damaged, or does not fit the config."""
+
+
+def shorten(names: Iterable, most: int = 8) -> str:
+    """The first of some names for a message, and how many more there are."""
+    names = list(map(str, names))
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if names[most:] else '')

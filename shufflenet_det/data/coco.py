@@ -16,7 +16,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
-from ..errors import DataError
+from ..errors import DataError, shorten
 from .transforms import CheckedLoadImageFromFile
 
 HOW_TO_GET_DATA = (
@@ -78,20 +78,15 @@ class CheckedCOCO(COCO):
             hints = [f'{name} (near: {match})' for name, match in near.items()]
             raise DataError(
                 f'{len(absent)} of the {len(cat_names)} classes of the config are not in '
-                f'{self.path}: {_shorten(absent)}. Its categories are: {_shorten(list(ids_of))}. '
-                + (f'Alike: {_shorten(hints)}. ' if hints else '')
+                f'{self.path}: {shorten(absent)}. Its categories are: {shorten(ids_of)}. '
+                + (f'Alike: {shorten(hints)}. ' if hints else '')
                 + 'Set metainfo=dict(classes=(...)) of the data sets to names of the file, and '
                 'num_classes of the heads to their number.'
             )
         twice = [name for name in cat_names if len(ids_of[name]) > 1]
         if twice:
-            raise DataError(f'{self.path} has several categories named {_shorten(twice)}.')
+            raise DataError(f'{self.path} has several categories named {shorten(twice)}.')
         return [ids_of[name][0] for name in cat_names]
-
-
-def _shorten(names: Sequence[str], most: int = 12) -> str:
-    shown = ', '.join(map(str, names[:most]))
-    return shown + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def _checked(transform: dict | Callable) -> dict | Callable:
@@ -131,7 +126,7 @@ class CheckedCocoDataset(CocoDataset):
         if not kept:
             raise DataError(
                 f'{self.ann_file} leaves no image to use: it lists {len(self.data_list)} images, '
-                f'none with an object of the classes {_shorten(self.metainfo["classes"])}.'
+                f'none with an object of the classes {shorten(self.metainfo["classes"])}.'
             )
         return kept
 

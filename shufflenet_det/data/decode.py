@@ -4,17 +4,30 @@ from io import BytesIO
 import cv2
 import numpy as np
 import torch
+from mmengine.fileio import get
 from PIL import Image
 from torch import Tensor
 
 from ..errors import DataError
 
-_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _MARKER, _START_OF_SCAN, _START_OF_FRAME = 0xFF, 0xDA, range(0xC0, 0xD0)
 _NOT_OF_FRAME = (0xC4, 0xC8, 0xCC)
 # OpenCV before 4.11 knows BGR only
 _COLOR = getattr(cv2, 'IMREAD_COLOR_RGB', cv2.IMREAD_COLOR)
 _REMEDY = 'Replace the file, or take it out of the data set.'
+
+
+def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
+    """Content of an image file, by way of MMEngine's file backends.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    try:
+        return get(path, backend_args=backend_args)
+    except OSError as error:
+        raise DataError(f'cannot read image {path}: {error.strerror or error}.') from None
 
 
 def decode_rgb(content: bytes, path: str) -> Tensor:
@@ -60,7 +73,7 @@ def _is_plain_jpeg(content: bytes) -> bool:
     Reads the segments before the pixels as ITU T.81, annex B lays them out; Pillow's reader would
     take longer than all else around the decoder.
     """
-    if not content.startswith(_JPEG_START):
+    if not content.startswith(JPEG_START):
         return False
     components, position = 0, 2
     while position + 9 < len(content) and content[position] == _MARKER:
@@ -68,7 +81,7 @@ def _is_plain_jpeg(content: bytes) -> bool:
         if kind == _START_OF_SCAN:
             # not before the pixels, where the end of a thumbnail may be
             near_end = max(position, len(content) - 1024)
-            return components in (1, 3) and content.rfind(_JPEG_END, near_end) >= 0
+            return components in (1, 3) and content.rfind(JPEG_END, near_end) >= 0
         if kind in _START_OF_FRAME and kind not in _NOT_OF_FRAME:
             components = content[position + 9]
         position += 2 + int.from_bytes(content[position + 2 : position + 4], 'big')

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import LocalBackend, get, get_file_backend
+from mmengine.fileio import LocalBackend, get_file_backend
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..errors import DataError
-from .decode import decode_rgb
+from .decode import decode_rgb, read_image_file
 from .imagenet_layouts import (
     DEVKIT_TRUTH,
     LAYOUTS,
@@ -100,10 +100,7 @@ class ImageFolderDataset(BaseDataset):
         """Read, decode and transform one sample."""
         info = self.get_data_info(idx)
         path = join(self.folder, info['img_path'])
-        try:
-            content = get(path, backend_args=self.backend_args)
-        except OSError as error:
-            raise DataError(f'cannot read image {path}: {error.strerror or error}.') from None
+        content = read_image_file(path, self.backend_args)
         sample = dict(inputs=decode_rgb(content, path), labels=info['gt_label'], paths=path)
         return self.pipeline(sample)
 

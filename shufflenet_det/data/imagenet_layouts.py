@@ -12,7 +12,7 @@ from mmengine.fileio import get, get_text
 from mmengine.fileio.backends import BaseStorageBackend, LocalBackend
 from mmengine.utils import is_abs
 
-from ..errors import DataError
+from ..errors import DataError, shorten
 
 DEVKIT_TRUTH = 'ILSVRC2012_validation_ground_truth.txt'
 LAYOUTS = (
@@ -28,12 +28,6 @@ def join(folder: str, name: str) -> str:
     if not folder or is_abs(name):
         return name
     return f'{folder.rstrip("/")}/{name}' if name else folder
-
-
-def shorten(names: Iterable, most: int = 8) -> str:
-    """The first of some names, and how many more there are."""
-    names = list(map(str, names))
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if names[most:] else '')
 
 
 def can_list(backend: BaseStorageBackend) -> bool:

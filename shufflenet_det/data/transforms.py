@@ -5,12 +5,10 @@ import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
-from mmengine.fileio import get
 from PIL import Image
 
 from ..errors import DataError
-
-JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
+from .decode import JPEG_END, JPEG_START, read_image_file
 
 
 @TRANSFORMS.register_module()
@@ -25,10 +23,7 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
-        try:
-            content = get(path, backend_args=self.backend_args)
-        except OSError as error:
-            raise DataError(f'cannot read image {path}: {error.strerror or error}.') from None
+        content = read_image_file(path, self.backend_args)
         image = self._decode(content)
         if image is None:
             raise DataError(

@@ -1,6 +1,5 @@
 """Checks that run before the first image."""
 import re
-from collections.abc import Sequence
 
 from mmcv.cnn import VGG
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
@@ -10,7 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..compat.checkpoint import CheckpointError, KeyReport, compare_keys
-from ..errors import ConfigError
+from ..errors import ConfigError, shorten
 
 
 @HOOKS.register_module()
@@ -79,8 +78,8 @@ class ConsistencyHook(Hook):
         if classes is None or trained is None or trained == list(classes):
             return
         raise ConfigError(
-            f'the checkpoint was trained for {len(trained)} classes ({_first(trained)}), the '
-            f'config names {len(classes)} ({_first(classes)}). Use the config that the checkpoint '
+            f'the checkpoint was trained for {len(trained)} classes ({shorten(trained)}), the '
+            f'config names {len(classes)} ({shorten(classes)}). Use the config that the checkpoint '
             f'was trained with, or to fine-tune it for other classes '
             f'`tools/train.py CONFIG --cfg-options load_from=CHECKPOINT`.'
         )
@@ -120,7 +119,3 @@ def _require_same_pretraining(runner: Runner, meta: dict) -> None:
             f'the run to be resumed had SHUFFLENET_PRETRAINED={trained[1]}, now it is {now}: set '
             f'it as it was.'
         )
-
-
-def _first(names: Sequence[str]) -> str:
-    return ', '.join(names[:8]) + (', ...' if len(names) > 8 else '')

@@ -62,8 +62,33 @@ class ClassifierPreprocessor(BaseDataPreprocessor):
         return {**data, 'inputs': inputs}
 
 
+class ClassificationHead(BaseModule):
+    """What turns features into logits, and logits into a loss.
+
+    Args:
+        num_classes: number of classes.
+        label_smoothing: share of the label that is spread over all classes.
+        init_cfg: initialisation.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        label_smoothing: float = 0.0,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.label_smoothing = label_smoothing
+
+    def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Cross entropy with labels (N,), or probabilities (N, num_classes) of mixed images."""
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return dict(loss=loss)
+
+
 @MODELS.register_module()
-class LinearHead(BaseModule):
+class LinearHead(ClassificationHead):
     """Global average pooling and one linear layer, as in ShuffleNet, MobileNet and ResNet.
 
     Args:
@@ -83,7 +108,8 @@ class LinearHead(BaseModule):
         label_smoothing: float = 0.0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg or dict(type='Normal', layer='Linear', std=0.01))
+        init_cfg = init_cfg or dict(type='Normal', layer='Linear', std=0.01)
+        super().__init__(num_classes, label_smoothing, init_cfg)
         if in_channels is None:
             if not hasattr(backbone, 'out_channels'):
                 raise ConfigError(
@@ -91,8 +117,6 @@ class LinearHead(BaseModule):
                     f'in_channels of the head.'
                 )
             in_channels = backbone.out_channels[-1]
-        self.num_classes = num_classes
-        self.label_smoothing = label_smoothing
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(in_channels, num_classes)
 
@@ -100,14 +124,9 @@ class LinearHead(BaseModule):
         """Features (N, C, H, W) to logits (N, num_classes)."""
         return self.fc(self.dropout(x.mean(dim=(2, 3))))
 
-    def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Cross entropy with labels (N,), or probabilities (N, num_classes) of mixed images."""
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        return dict(loss=loss)
-
 
 @MODELS.register_module()
-class OriginalHead(LinearHead):
+class OriginalHead(ClassificationHead):
     """The layers that AlexNet, VGG-16, GoogLeNet and SqueezeNet have behind their features.
 
     Args:
@@ -126,13 +145,11 @@ class OriginalHead(LinearHead):
         label_smoothing: float = 0.0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        BaseModule.__init__(self, init_cfg)
+        super().__init__(num_classes, label_smoothing, init_cfg)
         if not hasattr(backbone, 'original_head'):
             raise ConfigError(
                 f'{type(backbone).__name__} has no head of its own: use type=LinearHead.'
             )
-        self.num_classes = num_classes
-        self.label_smoothing = label_smoothing
         self.layers = backbone.original_head(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ from mmcv.cnn import ConvModule, build_activation_layer
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .unit import Unit
+from .unit import Unit, layer_settings
 
 
 class PlainUnit(Unit):
@@ -28,11 +28,7 @@ class PlainUnit(Unit):
         with_cp: bool = False,
     ) -> None:
         super().__init__(with_cp)
-        layers = dict(
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg or dict(type='BN'),
-            act_cfg=act_cfg or dict(type='ReLU'),
-        )
+        layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
         self.conv1 = ConvModule(in_channels, out_channels, 3, stride=stride, padding=1, **layers)
         self.conv2 = ConvModule(out_channels, out_channels, 3, padding=1, **layers)
 
@@ -84,8 +80,8 @@ class BottleneckUnit(Unit):
                 f'a BottleneckUnit with stride 1 adds its input: in_channels ({in_channels}) and '
                 f'out_channels ({out_channels}) must be equal.'
             )
-        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
-        act_cfg = act_cfg or dict(type='ReLU')
+        layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
+        act_cfg = layers.pop('act_cfg')
         bottleneck = max(1, int(out_channels / ratio / groups + 0.5)) * groups
         self.conv1 = ConvModule(in_channels, bottleneck, 1, act_cfg=act_cfg, **layers)
         self.conv2 = ConvModule(
@@ -102,39 +98,3 @@ class BottleneckUnit(Unit):
 
     def _forward(self, x: Tensor) -> Tensor:
         return self.act(self.shortcut(x) + self.conv3(self.conv2(self.conv1(x))))
-
-
-class SeparableUnit(Unit):
-    """3x3 depthwise and 1x1 convolution, each with batch norm and ReLU (MobileNet v1).
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        stride: stride of the depthwise convolution.
-        conv_cfg, norm_cfg, act_cfg: layers, as everywhere in MMDetection.
-        with_cp: recompute the unit in the backward pass to save memory.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        stride: int = 1,
-        conv_cfg: dict | None = None,
-        norm_cfg: dict | None = None,
-        act_cfg: dict | None = None,
-        with_cp: bool = False,
-    ) -> None:
-        super().__init__(with_cp)
-        layers = dict(
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg or dict(type='BN'),
-            act_cfg=act_cfg or dict(type='ReLU'),
-        )
-        self.depthwise = ConvModule(
-            in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, **layers
-        )
-        self.pointwise = ConvModule(in_channels, out_channels, 1, **layers)
-
-    def _forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))

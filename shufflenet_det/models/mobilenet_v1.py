@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from mmcv.cnn import ConvModule
 from mmdet.models.utils import make_divisible
 from mmdet.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
-from .comparison_units import SeparableUnit
 from .staged import StagedBackbone
+from .unit import Unit, layer_settings
 from .widths import check_widen_factor
 
 STEM_CHANNELS = 32
@@ -18,6 +18,38 @@ UNITS = (
     ((1024, 2), (1024, 1)),
 )
 """Channels and stride of each depthwise separable unit (Table 1), by the level that it leads to."""
+
+
+class SeparableUnit(Unit):
+    """3x3 depthwise and 1x1 convolution, each with batch norm and ReLU (Figure 3, right).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        stride: stride of the depthwise convolution.
+        conv_cfg, norm_cfg, act_cfg: layers, as everywhere in MMDetection.
+        with_cp: recompute the unit in the backward pass to save memory.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__(with_cp)
+        layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
+        self.depthwise = ConvModule(
+            in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, **layers
+        )
+        self.pointwise = ConvModule(in_channels, out_channels, 1, **layers)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))
 
 
 @MODELS.register_module()
@@ -71,11 +103,7 @@ class MobileNetV1(StagedBackbone):
             norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
-        layers = dict(
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg or dict(type='BN'),
-            act_cfg=act_cfg or dict(type='ReLU'),
-        )
+        layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
         in_channels = width(STEM_CHANNELS)
         stem = ConvModule(3, in_channels, 3, stride=2, padding=1, **layers)
         stages = []

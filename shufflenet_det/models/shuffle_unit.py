@@ -5,7 +5,7 @@ from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .unit import Unit
+from .unit import Unit, layer_settings
 from .widths import BOTTLENECK_RATIO, SE_RATIO
 
 SHUFFLES = ('standard', 'transposed', 'none')
@@ -77,8 +77,8 @@ class ShuffleUnit(Unit):
         self.shuffle_groups = {'standard': groups, 'transposed': bottleneck // groups, 'none': 1}[
             shuffle
         ]
-        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
-        act_cfg = act_cfg or dict(type='ReLU')
+        layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
+        act_cfg = layers.pop('act_cfg')
 
         self.g_conv_1x1_compress = ConvModule(
             in_channels,

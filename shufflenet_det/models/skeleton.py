@@ -5,6 +5,7 @@ from mmcv.cnn import ConvModule
 from torch import nn
 
 from .staged import StagedBackbone
+from .unit import layer_settings
 from .widths import STAGE_BLOCKS
 
 UnitFactory = Callable[..., nn.Module]
@@ -47,11 +48,7 @@ class UnitNet(StagedBackbone):
         super().__init__(
             channels, (4, 8, 16, 32), out_indices, frozen_stages, norm_eval, init_cfg
         )
-        layers = dict(
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg or dict(type='BN'),
-            act_cfg=act_cfg or dict(type='ReLU'),
-        )
+        layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
         self.conv1 = ConvModule(3, stem_channels, 3, stride=2, padding=1, **layers)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layers = nn.ModuleList()

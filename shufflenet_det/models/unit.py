@@ -1,6 +1,17 @@
-"""What the units of the networks share."""
+"""What the units of the networks share: the defaults of their layers, and recomputation."""
 import torch.utils.checkpoint as cp
 from torch import Tensor, nn
+
+
+def layer_settings(
+    conv_cfg: dict | None, norm_cfg: dict | None, act_cfg: dict | None
+) -> dict[str, dict | None]:
+    """Arguments for mmcv's ``ConvModule``: batch norm and ReLU where nothing else is asked for."""
+    return dict(
+        conv_cfg=conv_cfg,
+        norm_cfg=norm_cfg or dict(type='BN'),
+        act_cfg=act_cfg or dict(type='ReLU'),
+    )
 
 
 class Unit(nn.Module):

@@ -1,6 +1,8 @@
-"""What every rendered picture goes through: objects laid over a canvas, and a camera."""
+"""What every rendered picture goes through: objects laid over a canvas, a camera, a file."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -74,3 +76,12 @@ def photograph(canvas: np.ndarray, grey: bool, rng: np.random.Generator) -> np.n
         exposed += grain
         seen.append(cv2.convertScaleAbs(np.maximum(exposed, 0, out=exposed)))
     return seen[0] if grey else cv2.merge(seen)
+
+
+def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
+    """Stores RGB [h, w, 3] or grey [h, w] pixels, uint8, with a quality of 0 to 100."""
+    pixels = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    encoded, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise RuntimeError(f'OpenCV could not encode {path.name} as JPEG')
+    path.write_bytes(data.tobytes())

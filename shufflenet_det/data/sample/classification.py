@@ -7,10 +7,10 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ...errors import ConfigError
+from .camera import write_jpeg
 from .folder import SPLITS, make_all, make_folder
 from .shapes import CATEGORIES
 from .views import SURFACES, render_view
@@ -30,13 +30,8 @@ def _make_image(folder: Path, seed: int, split: str, size: int, number: int) -> 
     name = CLASSIFICATION_CLASSES[label]
     rng = np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), label, index]))
     picture = render_view(*name.split('_'), size, rng)
-    pixels = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 96))]
-    encoded, data = cv2.imencode('.jpg', pixels, quality)
     path = folder / split / name / f'{name}_{index}.JPEG'
-    if not encoded:
-        raise RuntimeError(f'OpenCV could not encode {path.name} as JPEG')
-    path.write_bytes(data.tobytes())
+    write_jpeg(path, picture, quality=int(rng.integers(70, 96)))
 
 
 def make_classification_sample(

@@ -7,9 +7,9 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from .camera import write_jpeg
 from .coco import dataset, scene_records
 from .folder import SPLITS, make_all, make_folder
 from .scenes import render_scene
@@ -29,11 +29,7 @@ def _make_image(folder: Path, seed: int, split: str, index: int) -> tuple[dict, 
     # Fixed places instead of chance: however small a split is, it has the rare kinds of pictures.
     scene = render_scene(rng, grey=index % 40 == 1, empty=index % 25 == 2, crowd=index % 12 == 3)
     image, annotations = scene_records(scene, _image_id(split, index))
-    pixels = scene.image if scene.image.ndim == 2 else cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
-    encoded, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, scene.quality])
-    if not encoded:
-        raise RuntimeError(f'OpenCV could not encode {image["file_name"]} as JPEG')
-    (folder / f'{split}2017' / image['file_name']).write_bytes(data.tobytes())
+    write_jpeg(folder / f'{split}2017' / image['file_name'], scene.image, scene.quality)
     return image, annotations
 
 
