@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# a core each, and the tests of a module, which may share a training, in one process
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope
+
+# the tests start dozens of processes; without bytecode each compiles the Python files of PyTorch
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo demo-scratch test test-all lint lock clean
 
@@ -36,10 +41,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 lock:
 	$(PYTHON) -m venv .cache/uv

@@ -9,9 +9,11 @@ from .compat import mmcv_ext
 # before everything else: MMDetection imports mmcv's operators as soon as it is imported
 mmcv_ext.install()
 
-from .compat import checkpoint  # noqa: E402
+from .compat import checkpoint, config_index, mmdet_models  # noqa: E402
 
 checkpoint.install()
+config_index.install()
+mmdet_models.install()
 
 from . import data, engine, evaluation, models  # noqa: E402
 from .version import __version__  # noqa: E402

@@ -18,7 +18,9 @@ COCO_CLASSES = CocoDataset.METAINFO['classes']
 
 
 @pytest.fixture(autouse=True, scope='session')
-def _quiet() -> None:
+def _quiet_and_single_threaded() -> None:
+    # the tests run beside each other, a process a core
+    torch.set_num_threads(1)
     # initialisation logs a line for each parameter
     MMLogger.get_instance('tests', log_level=logging.ERROR)
 
@@ -30,6 +32,8 @@ def _as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     # what the reader of the README has exported must not reach the tests
     for name in ('COCO_DATA_ROOT', 'SAMPLE_DATA_ROOT', 'SHUFFLENET_PRETRAINED'):
         monkeypatch.delenv(name, raising=False)
+    # for the processes that a test starts
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
     torch.manual_seed(0)
     np.random.seed(0)
 

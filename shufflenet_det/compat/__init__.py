@@ -1,2 +1,2 @@
 """What the PyTorch of today needs under MMDetection: mmcv's operators without a compiler, safe
-checkpoint loading."""
+checkpoint loading, and a quick search for configs."""
