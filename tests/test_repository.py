@@ -7,7 +7,16 @@ import sys
 import zipfile
 from pathlib import Path
 
-from shufflenet_det.benchmark.paper_tables import count_network
+from shufflenet_det.benchmark.paper_figures import CLASSIFIERS, DETECTORS
+from shufflenet_det.benchmark.runs import ALIASES, Runs
+from shufflenet_det.benchmark.zoo import (
+    make_entry,
+    paper_figures,
+    readme_table,
+    with_models,
+    with_table,
+    zoo_folders,
+)
 from shufflenet_det.models.widths import widths_table
 
 import pytest
@@ -21,6 +30,12 @@ DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'),
 MENTIONED = re.compile(
     r'(?<![\w/.-])((?:configs|tools|docs|tests|requirements|shufflenet_det)/[\w./-]*\w)'
 )
+ZOO = zoo_folders(ROOT / 'configs')
+OF_THE_PAPER = {row.config for row in [*sum(CLASSIFIERS.values(), []), *DETECTORS]}
+
+
+def read_models(metafile: Path) -> list[dict]:
+    return yaml.safe_load(metafile.read_text())['Models']
 
 
 @pytest.mark.parametrize('document', DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -39,39 +54,63 @@ def test_documented_widths_are_those_of_the_code():
     assert widths_table() in (ROOT / 'docs' / 'backbone.md').read_text()
 
 
-def test_model_index_names_every_config_of_the_zoo():
+def test_model_index_names_every_config_and_no_other():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
-    models = [
-        model
-        for path in index['Import']
-        for model in yaml.safe_load((ROOT / path).read_text())['Models']
-    ]
-    assert {m['Config'] for m in models} == {
-        path.relative_to(ROOT).as_posix()
-        for folder in ('faster_rcnn', 'imagenet')
-        for path in (ROOT / 'configs' / folder).glob('*.py')
+    assert [Path(path).parent.name for path in index['Import']] == [f.name for f in ZOO]
+    configs = [m['Config'] for path in index['Import'] for m in read_models(ROOT / path)]
+    assert len(configs) == len(set(configs))
+    assert set(configs) == {
+        path.relative_to(ROOT).as_posix() for folder in ZOO for path in folder.glob('*.py')
     }
+
+
+def test_configs_under_short_names_are_other_configs():
+    configs = {path.stem: path for folder in ZOO for path in folder.glob('*.py')}
+    assert {path.stem for path in (ROOT / 'configs').glob('*.py')} == set(ALIASES)
+    for alias, name in ALIASES.items():
+        short = Config.fromfile(ROOT / 'configs' / f'{alias}.py')
+        assert short.to_dict() == Config.fromfile(configs[name]).to_dict()
+
+
+@pytest.mark.parametrize('folder', ZOO, ids=lambda folder: folder.name)
+def test_metafile_has_what_the_networks_have(folder: Path):
+    metafile = folder / 'metafile.yml'
+    models = read_models(metafile)
+    assert with_models(metafile.read_text(), models) == metafile.read_text()
+    collections = yaml.safe_load(metafile.read_text())['Collections']
+    for collection in collections:
+        assert (ROOT / collection['README']) == folder / 'README.md'
+        assert (ROOT / collection['Code']['URL']).is_file()
+    # to count them all takes half a minute
+    for model in models[::6]:
+        assert make_entry(ROOT / model['Config'], collections, Runs(), model) == model
     for model in models:
-        train_cfg = Config.fromfile(ROOT / model['Config']).train_cfg
-        metadata = model['Metadata']
-        if 'max_iters' in train_cfg:
-            assert train_cfg.max_iters == metadata['Iterations']
-        else:
-            assert train_cfg.max_epochs == metadata['Epochs']
-        assert Path(model['Config']).stem == model['Name']
+        metadata, paper = model['Metadata'], paper_figures(model['Name'])
+        assert {k: v for k, v in metadata.items() if k.startswith('Paper')} == paper
+        assert (paper == {}) == (model['Name'] not in OF_THE_PAPER)
 
 
-def test_documented_complexity_is_that_of_the_networks():
-    folder = ROOT / 'configs' / 'imagenet'
-    models = yaml.safe_load((folder / 'metafile.yml').read_text())['Models']
+@pytest.mark.parametrize('folder', ZOO, ids=lambda folder: folder.name)
+def test_table_of_the_readme_is_that_of_the_metafile(folder: Path):
     text = (folder / 'README.md').read_text()
-    assert all(f'`{model["Name"]}.py`' in text for model in models)
-    for model in models[::5]:
-        counted = count_network(model['Name'])
-        assert counted.macs == model['Metadata']['FLOPs']
-        assert counted.params == model['Metadata']['Parameters']
-        (row,) = (line for line in text.splitlines() if f'`{model["Name"]}.py`' in line)
-        assert f' {counted.macs / 1e6:.1f} ' in row
+    table = readme_table(read_models(folder / 'metafile.yml'))
+    assert with_table(text, table) == text
+
+
+def test_figures_of_the_sample_are_those_of_the_demo():
+    readme = (ROOT / 'README.md').read_text()
+    (error,) = re.findall(r'classifier: top-1 error ([\d.]+)%', readme)
+    mean_ap = dict(re.findall(r'^\| pretrained \| (\d+) .*?\| ([\d.]+) ', readme, flags=re.M))
+    metrics = {
+        model['Name']: model['Results'][0]['Metrics']
+        for model in read_models(ROOT / 'configs' / 'sample' / 'metafile.yml')
+    }
+    classifier = metrics['shufflenet-v1-0.5x-g3_sample']
+    assert classifier['Top 1 Accuracy'] == pytest.approx(100 - float(error))
+    assert mean_ap.keys() == {'300', '600'}
+    for resolution, figure in mean_ap.items():
+        detector = metrics[f'faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-{resolution}']
+        assert detector['box AP'] == pytest.approx(100 * float(figure))
 
 
 def test_wheel_holds_what_mim_looks_for(tmp_path):

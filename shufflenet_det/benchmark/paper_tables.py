@@ -2,9 +2,8 @@
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 
-from ..engine.config import load_config
+from ..engine.config import CONFIGS, load_config
 from ..errors import ConfigError
 from .complexity import Complexity, count_config
 from .paper_figures import (
@@ -19,9 +18,6 @@ from .paper_figures import (
 )
 from .rendering import Column, Table
 from .runs import MEAN_AP, TOP1_ERROR, Runs
-
-CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
-"""Where the installed package has its configs; in an editable installation, a link to them."""
 
 _COUNTED = (
     Column('mflops_paper', 'paper MFLOPs', 'g'),

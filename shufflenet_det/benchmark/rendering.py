@@ -16,6 +16,7 @@ class Column:
         style: format specification of a number; empty for text.
         unit: behind each number.
         scale: factor from the figure to what is shown.
+        always: shown even where no row has the figure.
     """
 
     key: str
@@ -23,6 +24,7 @@ class Column:
     style: str = ''
     unit: str = ''
     scale: float = 1
+    always: bool = False
 
     def show(self, row: dict) -> str:
         value = row.get(self.key)
@@ -38,7 +40,7 @@ class Table:
 
     Attributes:
         title: what it is.
-        columns: what is shown; a column without any figure is left out.
+        columns: what is shown; a column without any figure is left out, unless it is ``always``.
         rows: figures by key. ``note`` becomes a numbered note on the row's first cell.
     """
 
@@ -51,8 +53,12 @@ class Table:
         return list(dict.fromkeys(row['note'] for row in self.rows if row.get('note')))
 
     def shown(self) -> list[Column]:
-        """The columns with at least one figure."""
-        return [c for c in self.columns if any(row.get(c.key) is not None for row in self.rows)]
+        """The columns with at least one figure, and those shown always."""
+        return [
+            column
+            for column in self.columns
+            if column.always or any(row.get(column.key) is not None for row in self.rows)
+        ]
 
     def cells(self) -> list[list[str]]:
         """Heading and rows as text."""
@@ -75,11 +81,16 @@ def as_markdown(tables: Sequence[Table]) -> str:
     """For a document: a heading and a table each, and a list of notes."""
     return '\n\n'.join(
         '\n\n'.join(
-            [f'### {table.title}', _aligned(GithubFlavoredMarkdownTable, table)]
+            [f'### {table.title}', markdown_table(table)]
             + ['\n'.join(f'- {note}' for note in _numbered(table))] * bool(table.notes())
         )
         for table in tables
     )
+
+
+def markdown_table(table: Table) -> str:
+    """The table alone, without title and notes."""
+    return _aligned(GithubFlavoredMarkdownTable, table)
 
 
 def as_json(tables: Sequence[Table]) -> str:

@@ -8,8 +8,28 @@ from ..errors import ConfigError, DataError
 
 TOP1_ERROR, TOP5_ERROR = 'error/top1', 'error/top5'
 MEAN_AP = 'coco/bbox_mAP'
-# what a figure must be of to stand beside the paper's: classes and validation images
-_DATA = {TOP1_ERROR: ('ImageNet', 1000, 50000), MEAN_AP: ('COCO', 80, 5000)}
+ALIASES = {'faster_rcnn_shufflenet': 'faster-rcnn_shufflenet-v1-1x-g3_c4_2x_coco-600'}
+"""Configs that are another one under a short name: what is measured is that one's."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What an evaluation must be of for its figures to be compared.
+
+    Attributes:
+        name: for messages.
+        classes, images: their numbers, images of validation.
+    """
+
+    name: str
+    classes: int
+    images: int
+
+
+IMAGENET = DataSet('ImageNet', 1000, 50000)
+COCO = DataSet('COCO', 80, 5000)
+# the paper's
+_DATA = {TOP1_ERROR: IMAGENET, MEAN_AP: COCO}
 
 
 @dataclass(frozen=True)
@@ -18,7 +38,7 @@ class Run:
 
     Attributes:
         path: of the ``metrics.json``.
-        config: name of the config file without ``.py``.
+        config: name of the config file without ``.py``, an alias replaced.
         metrics: figures by name, such as ``error/top1`` in percent or ``coco/bbox_mAP`` in 0..1.
         date: of the evaluation, as text that sorts.
         classes, images: numbers of the data set; None where the file does not tell.
@@ -33,20 +53,23 @@ class Run:
     images: int | None
     resolution: tuple[int, int] | None
 
-    def objection(self, metric: str, short_side: int | None = None) -> str | None:
-        """Why the figure must not stand beside the paper's, or None if it may.
+    def objection(
+        self, metric: str, short_side: int | None = None, data: DataSet | None = None
+    ) -> str | None:
+        """Why the figure must not stand in a table, or None if it may.
 
         Args:
             metric: name of the figure.
-            short_side: short side of the images in pixels that the paper's figure is of.
+            short_side: short side of the images in pixels that the figure must be of.
+            data: what it must be of; by default the data set of the paper.
         """
         if metric not in self.metrics:
             return f'has no {metric}'
-        data, classes, images = _DATA[metric]
-        if self.classes is not None and self.classes != classes:
-            return f'is of {self.classes} classes, not of the {classes} of {data}'
-        if self.images is not None and self.images != images:
-            return f'is of {self.images} images, not of the {images} of {data}'
+        data = data or _DATA[metric]
+        if self.classes is not None and self.classes != data.classes:
+            return f'is of {self.classes} classes, not of the {data.classes} of {data.name}'
+        if self.images is not None and self.images != data.images:
+            return f'is of {self.images} images, not of the {data.images} of {data.name}'
         if short_side and self.resolution and min(self.resolution) != short_side:
             return f'is of {min(self.resolution)} pixels, not of {short_side}'
         if self.metrics[metric] < 0:
@@ -61,13 +84,19 @@ class Runs:
     found: list[Run] = field(default_factory=list)
     left_out: dict[Path, str] = field(default_factory=dict)
 
-    def latest(self, config: str, metric: str, short_side: int | None = None) -> Run | None:
-        """The latest evaluation of ``config`` whose figure may stand beside the paper's."""
+    def latest(
+        self,
+        config: str,
+        metric: str,
+        short_side: int | None = None,
+        data: DataSet | None = None,
+    ) -> Run | None:
+        """The latest evaluation of ``config`` to which there is no :meth:`Run.objection`."""
         fitting = []
         for run in self.found:
             if run.config != config:
                 continue
-            objection = run.objection(metric, short_side)
+            objection = run.objection(metric, short_side, data)
             if objection:
                 self.left_out[run.path] = objection
             else:
@@ -104,9 +133,10 @@ def _read(path: Path) -> Run | None:
     if not isinstance(content, dict) or not {'config', 'metrics'} <= set(content):
         return None
     per_class = content.get('per_class') or {}
+    config = Path(content['config']).stem
     return Run(
         path,
-        Path(content['config']).stem,
+        ALIASES.get(config, config),
         content['metrics'],
         content.get('date', ''),
         content.get('classes') or len(per_class.get('bbox', per_class)) or None,

@@ -13,6 +13,9 @@ from torch.utils.data import DataLoader
 
 from ..errors import ConfigError
 
+CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
+"""Where the installed package has its configs; in an editable installation, a link to them."""
+
 # read by MMEngine's Runner and the tools through `cfg.get`, not by the Runner's constructor
 _RUNNER_KEYS = {
     'compile',
