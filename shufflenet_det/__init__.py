@@ -1,7 +1,8 @@
 """ShuffleNet v1 for MMDetection.
 
 Importing the package registers its backbones, data sets and metrics with MMDetection, provides
-``mmcv._ext`` where compiled mmcv is missing, and makes checkpoint loading safe. In a config:
+``mmcv._ext`` where compiled mmcv is missing, and makes checkpoint loading safe and the search for
+MMDetection's configs quick. In a config:
 ``custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)``.
 """
 from .compat import mmcv_ext
@@ -15,7 +16,9 @@ checkpoint.install()
 config_index.install()
 mmdet_models.install()
 
-from . import data, engine, evaluation, models  # noqa: E402
+from . import data, engine, evaluation, models, weights  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'data', 'engine', 'evaluation', 'models']
+weights.install()
+
+__all__ = ['__version__', 'data', 'engine', 'evaluation', 'models', 'weights']

@@ -2,7 +2,7 @@
 import functools
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,11 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from .checkpoint_errors import CheckpointError
-from .checkpoint_reading import origin_of
+from .checkpoint_reading import Origin, origin_of
 
 SHOWN = 5
+after_load: list[Callable[[nn.Module, Origin], None]] = []
+"""Called with each module that has been loaded, without wrappers, and with the file, if known."""
 _MISMATCH = re.compile(r'size mismatch for (\S+): copying a param with shape (?:torch\.Size\()?'
                        r'(.*?)\)? from checkpoint, the shape in current model is '
                        r'(?:torch\.Size\()?(.*?)\)?\.$', re.MULTILINE)
@@ -130,14 +132,16 @@ def accounting(load_state_dict: Callable) -> Callable:
         if not expected:
             return
         report = (_report(expected, *seen) if seen else compare_keys(module, state_dict))
-        source = origin_of(state_dict)
-        source = f'checkpoint {source}' if source else 'a state dict'
+        origin = origin_of(state_dict)
+        source = f'checkpoint {origin.name}' if origin else 'a state dict'
         if report.matched == 0:
             raise CheckpointError(nothing_matched(report, state_dict, source))
         if misfits := _body_mismatches(_unwrap(module), report):
             raise CheckpointError(other_width(misfits, source))
         print_log(f'Loaded {source}: {report}', logger=logger or 'current',
                   level=logging.INFO if report.complete else logging.WARNING)
+        for check in after_load if origin else ():
+            check(_unwrap(module), origin)
 
     return load_and_report
 
@@ -176,7 +180,7 @@ def nothing_matched(report: KeyReport, state_dict: Mapping[str, Any], source: st
              f'  first names in the file:  {", ".join(list(state_dict)[:SHOWN]) or "none"}',
              f'  first names in the model: {", ".join(report.expected[:SHOWN])}']
     nested = [k for k, v in state_dict.items() if isinstance(v, Mapping)]
-    if hint := _prefix_hint(report.expected, list(state_dict)):
+    if hint := authors_hint(state_dict) or _prefix_hint(report.expected, list(state_dict)):
         lines.append('  ' + hint)
     elif nested:
         lines.append(f'  the weights may be under {nested[0]!r}: save that part as '
@@ -184,6 +188,14 @@ def nothing_matched(report: KeyReport, state_dict: Mapping[str, Any], source: st
     else:
         lines.append('  check that the checkpoint was trained with this config')
     return '\n'.join(lines)
+
+
+def authors_hint(names: Iterable[str]) -> str | None:
+    """What to do with a file of the authors' own release, if the names are those of one."""
+    if not any(name.endswith('first_conv.0.weight') for name in names):
+        return None
+    return ('Convert the file with `python tools/convert_weights.py SOURCE OUT.safetensors`: its '
+            "names are those of the paper's authors.")
 
 
 def _prefix_hint(model_keys: tuple[str, ...], file_keys: list[str]) -> str | None:

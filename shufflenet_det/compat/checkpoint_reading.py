@@ -2,6 +2,7 @@
 import difflib
 import io
 import itertools
+import json
 import os
 import pickle
 import re
@@ -9,7 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -39,12 +40,25 @@ _REFUSALS = [re.compile(pattern) for pattern in (
     r'(Unsupported operand \d+)',
 )]
 
-# Which file each loaded tensor came from, so that the account of a load can name the file:
-# mmengine passes only the tensors on. Entries vanish with their tensors.
+
+class Origin(NamedTuple):
+    """Where a tensor came from.
+
+    Attributes:
+        name: The file or URL.
+        meta: What the file says of itself.
+    """
+
+    name: str
+    meta: dict
+
+
+# Which file each loaded tensor came from, so that what follows a load can name the file and read
+# what it says: mmengine passes only the tensors on. Entries vanish with their tensors.
 _origins = WeakTensorKeyDictionary()
 
 
-def origin_of(state_dict: Mapping[str, Any]) -> str | None:
+def origin_of(state_dict: Mapping[str, Any]) -> Origin | None:
     """The file or URL that the tensors of a state dict were read from, if known."""
     nested = [part.values() for part in state_dict.values() if isinstance(part, Mapping)]
     for value in itertools.chain(state_dict.values(), *nested):
@@ -63,7 +77,8 @@ def read_checkpoint(source: str | os.PathLike | bytes, map_location: MapLocation
         name: What to call the file in messages, for example its URL. Default: the path.
 
     Returns:
-        What the file holds: for mmengine a dict with ``state_dict``, ``meta`` and so on.
+        What the file holds: for mmengine a dict with ``state_dict``, ``meta`` and so on. The
+        metadata in the header of a safetensors file are its ``meta``.
 
     Raises:
         CheckpointNotFoundError: There is no such file; similar names beside it are listed.
@@ -130,13 +145,16 @@ def _read_safetensors(file: BinaryIO, name: str, map_location: MapLocation) -> d
         raise CheckpointError(f'{name} needs the package safetensors: '
                               'pip install safetensors') from error
     try:
-        tensors = safetensors.torch.load(file.read())
+        content = file.read()
+        tensors = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f'{name} is damaged or no safetensors file ({error}). '
                               f'{AGAIN}') from error
     if isinstance(map_location, str | torch.device):
         tensors = {key: tensor.to(map_location) for key, tensor in tensors.items()}
-    return tensors
+    # the library reads metadata from files with a path only; it has checked this header
+    header = json.loads(content[8:8 + int.from_bytes(content[:8], 'little')])
+    return {'state_dict': tensors, 'meta': header.get('__metadata__') or {}}
 
 
 def _check_format(file: BinaryIO, name: str) -> None:
@@ -171,7 +189,7 @@ def _check_zip(file: BinaryIO, name: str) -> None:
     # torch's own reader: another one might see other members in a crafted archive
     try:
         members = torch._C.PyTorchFileReader(file).get_all_records()
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:  # OSError: it seeks to before a short file's start
         if not zipfile.is_zipfile(file):
             raise CheckpointError(f'{name} is cut short or damaged ({file.seek(0, os.SEEK_END)} '
                                   f'bytes). {AGAIN}') from error
@@ -225,12 +243,14 @@ def _settle(checkpoint: dict, name: str) -> None:
     if not all(isinstance(key, str) for key in state_dict):
         raise CheckpointError(f'{name} is no checkpoint of a model: its state dict has keys that '
                               'are not names')
+    meta = checkpoint.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
+    origin = Origin(name, meta)
     for part in (checkpoint, *checkpoint.values()):
         for value in part.values() if isinstance(part, dict) else ():
             if isinstance(value, torch.Tensor):
-                _origins[value] = name
-    meta = checkpoint.get('meta')
-    if isinstance(meta, dict) and 'config' in meta:
+                _origins[value] = origin
+    if 'config' in meta:
         # Runner.resume executes this text as Python to look for `gpu_ids`. mmengine never writes
         # it (its own is `meta.cfg`), but a crafted file can.
         meta['config_text'] = meta.pop('config')

@@ -67,10 +67,10 @@ def check_writable(folder: str | Path, flag: str = '--work-dir') -> Path:
     return folder
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Write a text file as a whole or not at all."""
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write a file as a whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    partial.write_text(text)
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(partial, path)

@@ -1,26 +1,34 @@
 """Checks that run before the first image."""
 import re
+from collections.abc import Iterator
 
 from mmcv.cnn import VGG
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmdet.registry import HOOKS
+from mmengine.fileio import load
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import Dataset
 
 from ..compat.checkpoint import CheckpointError, KeyReport, compare_keys
-from ..errors import ConfigError, shorten
+from ..errors import ConfigError, DataError, shorten
+from ..weights import RECORD_KEY, check_preprocessing, record_of
 
 
 @HOOKS.register_module()
 class ConsistencyHook(Hook):
     """Compare the model, the data set and the checkpoint before the first image is used.
 
+    Checkpoints that are saved get a record of what their weights need (docs/weights.md).
+
     Raises:
         ConfigError: a head's ``num_classes`` is not the number of the data set's classes, or a
             checkpoint to be tested or resumed was trained for other classes. Fine-tuning from a
             checkpoint (``load_from``) may change them.
-        CheckpointError: a checkpoint to be tested or resumed fills only a part of the model.
+        DataError: a class is not in the annotations, which MMDetection's data sets do not mind.
+        CheckpointError: a checkpoint to be tested or resumed fills only a part of the model, or a
+            part of the model was loaded from a file that needs another preprocessing.
     """
 
     def __init__(self) -> None:
@@ -38,17 +46,22 @@ class ConsistencyHook(Hook):
             _require_training_state(checkpoint)
             _require_same_pretraining(runner, meta)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint['meta'][RECORD_KEY] = record_of(runner.model).to_json()
+
     def before_train(self, runner: Runner) -> None:
-        classes = runner.train_dataloader.dataset.metainfo.get('classes')
+        check_preprocessing(runner.model)
+        classes = _classes_of(runner.train_dataloader.dataset)
         self._check_heads(runner, classes)
         if runner._resume:
             self._check_checkpoint(classes)
 
     def before_val(self, runner: Runner) -> None:
-        self._check_heads(runner, runner.val_dataloader.dataset.metainfo.get('classes'))
+        self._check_heads(runner, _classes_of(runner.val_dataloader.dataset))
 
     def before_test(self, runner: Runner) -> None:
-        classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        check_preprocessing(runner.model)
+        classes = _classes_of(runner.test_dataloader.dataset)
         self._check_heads(runner, classes)
         self._check_checkpoint(classes)
 
@@ -83,6 +96,33 @@ class ConsistencyHook(Hook):
             f'was trained with, or to fine-tune it for other classes '
             f'`tools/train.py CONFIG --cfg-options load_from=CHECKPOINT`.'
         )
+
+
+def _classes_of(dataset: Dataset) -> tuple[str, ...] | None:
+    """The classes of a data set, all of which its annotations must have."""
+    classes = dataset.metainfo.get('classes')
+    for part in _parts(dataset):
+        known = getattr(part, 'cat_ids', None)
+        names = part.metainfo.get('classes')
+        if known is not None and names is not None and len(known) < len(names):
+            present = {c['name'] for c in load(part.ann_file)['categories']}
+            raise DataError(
+                f'{len(names) - len(known)} of the {len(names)} classes of the config are not in '
+                f'{part.ann_file}: {shorten(n for n in names if n not in present)}. Its '
+                f'categories are: {shorten(present)}. Set metainfo=dict(classes=(...)) of the data '
+                f'sets to names of the file, and num_classes of the heads to their number.'
+            )
+    return classes
+
+
+def _parts(dataset: Dataset) -> Iterator[Dataset]:
+    """The data sets that others are made of, by repetition or one after the other."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner == [None]:
+        yield dataset
+    else:
+        for part in inner:
+            yield from _parts(part)
 
 
 def keys_of(model: nn.Module, checkpoint: dict) -> KeyReport:

@@ -22,7 +22,8 @@ class ClassifierPreprocessor(BaseDataPreprocessor):
     the workers at a quarter of the size.
 
     Args:
-        mean, std: of the channels in RGB order, for pixels in 0..255.
+        mean, std: of the channels as the network sees them, for pixels in 0..255.
+        rgb_to_bgr: whether the network sees BGR, as the authors' public weights expect it.
         mixup: parameter of mixup's Beta distribution (arXiv 1710.09412); 0 for none.
         cutmix: parameter of CutMix's Beta distribution (arXiv 1905.04899); 0 for none. With both,
             each batch takes one of the two at random.
@@ -36,11 +37,13 @@ class ClassifierPreprocessor(BaseDataPreprocessor):
         self,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        rgb_to_bgr: bool = False,
         mixup: float = 0.0,
         cutmix: float = 0.0,
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
+        self.rgb_to_bgr = rgb_to_bgr
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)
         if (mixup or cutmix) and num_classes is None:
@@ -55,8 +58,9 @@ class ClassifierPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """``dict(inputs=..., labels=..., paths=...)`` to the same, ready for the model."""
         data = self.cast_data(data)
+        inputs = data['inputs'].flip(1) if self.rgb_to_bgr else data['inputs']
         # in place: fresh buffers of this size cost more than the arithmetic
-        inputs = data['inputs'].to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        inputs = inputs.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
         if training and self.mixing is not None:
             inputs, data['labels'] = self.mixing(inputs, data['labels'])
         return {**data, 'inputs': inputs}
@@ -96,6 +100,7 @@ class LinearHead(ClassificationHead):
         backbone: the network in front of it, which tells its channels.
         in_channels: channels of its last level, for a backbone without ``out_channels``.
         dropout: probability of dropping a feature before the linear layer.
+        bias: whether the linear layer has a bias; the authors' public weights have none.
         label_smoothing: share of the label that is spread over all classes.
     """
 
@@ -105,6 +110,7 @@ class LinearHead(ClassificationHead):
         backbone: nn.Module | None = None,
         in_channels: int | None = None,
         dropout: float = 0.0,
+        bias: bool = True,
         label_smoothing: float = 0.0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -118,7 +124,7 @@ class LinearHead(ClassificationHead):
                 )
             in_channels = backbone.out_channels[-1]
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(in_channels, num_classes)
+        self.fc = nn.Linear(in_channels, num_classes, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, C, H, W) to logits (N, num_classes)."""

@@ -26,6 +26,17 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     return x.transpose(1, 2).reshape(batch, channels, height, width)
 
 
+def shuffle_groups(shuffle: str, groups: int, channels: int) -> int:
+    """The ``groups`` of :func:`channel_shuffle` for an order of the shuffle; 1 changes nothing.
+
+    Args:
+        shuffle: ``'standard'``, ``'transposed'`` or ``'none'``.
+        groups: groups of the pointwise convolutions.
+        channels: channels to be shuffled.
+    """
+    return {'standard': groups, 'transposed': channels // groups, 'none': 1}[shuffle]
+
+
 class ShuffleUnit(Unit):
     """One unit of ShuffleNet v1 (paper, section 3.2 and Figure 2 b, c).
 
@@ -74,9 +85,8 @@ class ShuffleUnit(Unit):
         self.stride = stride
         bottleneck = out_channels // BOTTLENECK_RATIO
         expanded = out_channels if stride == 1 else out_channels - in_channels
-        self.shuffle_groups = {'standard': groups, 'transposed': bottleneck // groups, 'none': 1}[
-            shuffle
-        ]
+        self.shuffle = shuffle
+        self.shuffle_groups = shuffle_groups(shuffle, groups, bottleneck)
         layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
         act_cfg = layers.pop('act_cfg')
 

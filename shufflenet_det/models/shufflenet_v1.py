@@ -36,6 +36,7 @@ class ShuffleNetV1(UnitNet):
     Attributes:
         out_channels: channels of each returned level, known without a forward pass.
         out_strides: stride of each returned level relative to the image.
+        variant: the arguments that fix the weights' shapes, with widths for ``widen_factor``.
 
     Raises:
         ConfigError: groups, widths, indices or variants that cannot be.
@@ -93,4 +94,11 @@ class ShuffleNetV1(UnitNet):
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             init_cfg=init_cfg,
+        )
+        self.variant = dict(
+            groups=groups,
+            stem_channels=stem_channels,
+            stage_channels=tuple(stage_channels),
+            **({'shallow': True} if shallow else {}),
+            **({'with_se': True} if with_se else {}),
         )

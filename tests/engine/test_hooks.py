@@ -2,12 +2,16 @@ from types import SimpleNamespace
 
 from shufflenet_det.compat.checkpoint import CheckpointError
 from shufflenet_det.engine import ConsistencyHook
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.errors import ConfigError, DataError
 
 import pytest
 import torch
+from mmdet.datasets import CocoDataset, ConcatDataset
 from mmengine.config import Config
+from mmengine.dataset import RepeatDataset
 from torch import nn
+
+from ..conftest import write_coco
 
 CLASSES = ('a', 'b')
 
@@ -90,3 +94,27 @@ def test_resuming_with_other_pretraining_is_refused():
     run = runner(resume=True, pretrained='imagenet.pth')
     with pytest.raises(ConfigError, match='SHUFFLENET_PRETRAINED=none, now it is imagenet.pth'):
         ConsistencyHook().after_load_checkpoint(run, checkpoint(run))
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda d: d,
+    lambda d: RepeatDataset(d, 2),
+    lambda d: ConcatDataset([d]),
+])  # fmt: skip
+@pytest.mark.parametrize('stage', ['before_train', 'before_val', 'before_test'])
+def test_class_that_mmdetections_own_data_set_would_drop_in_silence(stage, wrap, tmp_path):
+    root = write_coco(tmp_path, classes=('cat', 'dog'), images=2)
+
+    def run_with(*classes: str) -> SimpleNamespace:
+        run = runner()
+        dataset = wrap(CocoDataset(
+            ann_file='annotations/instances_train2017.json', data_root=str(root),
+            data_prefix=dict(img='train2017'), metainfo=dict(classes=classes), pipeline=[],
+        ))  # fmt: skip
+        for name in ('train', 'val', 'test'):
+            setattr(run, f'{name}_dataloader', SimpleNamespace(dataset=dataset))
+        return run
+
+    getattr(ConsistencyHook(), stage)(run_with('dog', 'cat'))
+    with pytest.raises(DataError, match='1 of the 2 classes .*instances_train2017.json: mouse. '):
+        getattr(ConsistencyHook(), stage)(run_with('cat', 'mouse'))

@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 from shufflenet_det.evaluation import FIGURES
+from shufflenet_det.models import ShuffleNetV1
+from shufflenet_det.weights import describe_checkpoint
+from shufflenet_det.weights.preprocessing import IMAGENET
 
 import pytest
 import torch
@@ -168,6 +171,13 @@ def test_inferencer_of_mmdetection_takes_config_and_checkpoint(trained, monkeypa
     image = root / 'val2017' / '000000000001.jpg'
     (prediction,) = inferencer(str(image), pred_score_thr=0.0)['predictions']
     assert set(prediction) == {'labels', 'scores', 'bboxes'}
+
+
+def test_checkpoints_say_what_their_weights_need(trained):
+    _, work_dir, _ = trained
+    found = describe_checkpoint(str(work_dir / 'epoch_2.pth'))
+    assert found.variant == ShuffleNetV1().variant
+    assert (found.recorded, found.shuffle, found.preprocessing) == (True, 'standard', IMAGENET)
 
 
 def fails(process: subprocess.CompletedProcess, *patterns: str) -> None:

@@ -1,0 +1,121 @@
+"""Weights that say what they need are refused by a model that is or gets something else.
+
+After :func:`install`, everything of mmengine that loads a checkpoint compares the file's record
+with the model, before the first image. A part of a model, such as a backbone with
+``init_cfg=dict(type='Pretrained')``, does not know its preprocessor: its record waits for the end
+of the ``init_weights`` of the whole.
+"""
+import functools
+import logging
+from weakref import WeakKeyDictionary
+
+from mmengine.logging import print_log
+from mmengine.model import BaseModel, BaseTTAModel, is_model_wrapper
+from torch import nn
+
+from ..compat.checkpoint import CheckpointError, after_load
+from ..compat.checkpoint_reading import Origin
+from ..models.classifier import ClassifierPreprocessor
+from ..models.shuffle_unit import ShuffleUnit
+from ..models.shufflenet_v1 import ShuffleNetV1
+from .preprocessing import Preprocessing, preprocessing_of
+from .record import WeightsRecord, read_record
+
+# parts of models with preprocessing that nothing has been compared with yet, and the file's name
+_waiting: WeakKeyDictionary[nn.Module, tuple[Preprocessing, str]] = WeakKeyDictionary()
+
+
+def record_of(model: nn.Module) -> WeightsRecord:
+    """What the weights of a model need: the model as it is."""
+    model = _unwrapped(model)
+    nets = [module for module in model.modules() if isinstance(module, ShuffleNetV1)]
+    orders = {module.shuffle for module in model.modules() if isinstance(module, ShuffleUnit)}
+    backbone = nets[0] if nets else getattr(model, 'backbone', None)
+    return WeightsRecord(
+        backbone=None if backbone is None else type(backbone).__name__,
+        variant=nets[0].variant if nets else {},
+        shuffle=orders.pop() if len(orders) == 1 else None,
+        preprocessing=preprocessing_of(getattr(model, 'data_preprocessor', None)),
+    )
+
+
+def check_preprocessing(model: nn.Module) -> None:
+    """Compare a whole model's preprocessor with what the weights of its parts need.
+
+    Raises:
+        CheckpointError: a part was loaded from a file that needs another preprocessing.
+    """
+    model = _unwrapped(model)
+    waiting = [_waiting.pop(part) for part in model.modules() if part in _waiting]
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    in_effect = preprocessing_of(preprocessor)
+    for needed, name in waiting:
+        if in_effect is None:
+            print_log(
+                f'checkpoint {name} needs pixels as {needed}; what {type(preprocessor).__name__} '
+                f'does is not known, so this could not be checked.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        elif not needed.agrees_with(in_effect):
+            raise CheckpointError(_other_preprocessing(needed, in_effect, preprocessor, name))
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) or isinstance(model, BaseTTAModel) else model
+
+
+def _check_loaded(module: nn.Module, origin: Origin) -> None:
+    record = read_record(origin.meta, origin.name)
+    # what an earlier file needed is overwritten with its tensors
+    _waiting.pop(module, None)
+    if record is None:
+        return
+    if record.shuffle is not None:
+        _check_shuffle(module, record.shuffle, origin.name)
+    if record.preprocessing is not None:
+        _waiting[module] = record.preprocessing, origin.name
+        if preprocessing_of(getattr(module, 'data_preprocessor', None)) is not None:
+            check_preprocessing(module)
+
+
+def _check_shuffle(module: nn.Module, needed: str, name: str) -> None:
+    for unit in module.modules():
+        if isinstance(unit, ShuffleUnit) and unit.shuffle != needed:
+            raise CheckpointError(
+                f'checkpoint {name} needs shuffle={needed!r} and the model has '
+                f'shuffle={unit.shuffle!r}: the tensors fit, the features would be useless. Set '
+                f'shuffle={needed!r} of each ShuffleNetV1 in the config, or try '
+                f'`python tools/convert_weights.py {name} OUT --shuffle {unit.shuffle}`.'
+            )
+
+
+def _other_preprocessing(
+    needed: Preprocessing, in_effect: Preprocessing, preprocessor: nn.Module, name: str
+) -> str:
+    for_classifier = isinstance(preprocessor, ClassifierPreprocessor)
+    remedy = needed.as_classifier_cfg() if for_classifier else needed.as_detector_cfg()
+    settings = ', '.join(f'{key}={value!r}' for key, value in remedy.items())
+    return (
+        f'checkpoint {name} needs pixels as {needed}; data_preprocessor of the model gives '
+        f'{in_effect}. Set in data_preprocessor: {settings}.'
+    )
+
+
+def install() -> None:
+    """Have every load of mmengine compared. Calling it again changes nothing."""
+    if _check_loaded in after_load:
+        return
+    after_load.append(_check_loaded)
+    init_weights = BaseModel.init_weights
+
+    @functools.wraps(init_weights)
+    def init_and_check(self: BaseModel) -> None:
+        # mmengine's own sign of the outermost call; a detector inside another is given images by
+        # the preprocessor of the outer one
+        outermost = not hasattr(self, '_params_init_info')
+        init_weights(self)
+        if outermost:
+            check_preprocessing(self)
+
+    BaseModel.init_weights = init_and_check

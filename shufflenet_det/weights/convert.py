@@ -1,0 +1,192 @@
+"""Weights of ShuffleNet v1 from one layout to another."""
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors.torch
+import torch
+from mmdet.models.utils import make_divisible
+
+from ..compat.checkpoint import CheckpointError
+from ..errors import ConfigError, shorten
+from ..models.shufflenet_v1 import ShuffleNetV1
+from ..models.widths import STAGE2_CHANNELS
+from .describe import Description, describe
+from .layouts import Tensors, backbone_tensors, layers_of_authors, renamed, tensors_of
+from .record import RECORD_KEY, WeightsRecord
+from .shuffle_order import reordered
+
+LAYOUTS = ('ours', 'mmpretrain', 'authors')
+SUFFIXES = ('.safetensors', '.pth')
+_HEAD = ('head.fc.weight', 'head.fc.bias')
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Weights in a layout, with what they need.
+
+    Attributes:
+        tensors: by the names of the layout.
+        record: what they need.
+        notes: what a user has to know of the conversion.
+    """
+
+    tensors: Tensors
+    record: WeightsRecord
+    notes: tuple[str, ...]
+
+
+def convert(
+    checkpoint: Mapping[str, Any], name: str, layout: str = 'ours', shuffle: str | None = None
+) -> Converted:
+    """Convert a checkpoint of ShuffleNet v1.
+
+    Args:
+        checkpoint: content of a file: a classifier or a backbone of ours, mmpretrain or the
+            authors, or a detector of ours, of which the backbone is taken.
+        name: of the file, for messages.
+        layout: of the result: ``'ours'``, ``'mmpretrain'`` or ``'authors'``.
+        shuffle: order of the shuffle of the result; by default that of the source for our layout
+            and the only one that the others have for theirs.
+
+    Raises:
+        CheckpointError: it is of another network or incomplete, or the layout cannot hold it.
+    """
+    found = describe(checkpoint, name)
+    if found.layout == 'other':
+        raise CheckpointError(
+            f'{name} holds no ShuffleNet v1 of ours, of mmpretrain or of the authors. The first '
+            f'names in it: {shorten(tensors_of(checkpoint))}.'
+        )
+    fixed = {'mmpretrain': 'standard', 'authors': 'transposed'}.get(layout)
+    if fixed and shuffle not in (None, fixed):
+        raise ConfigError(f'weights in the layout of {layout} always have shuffle={fixed!r}.')
+    shuffle = fixed or shuffle or found.shuffle
+    tensors, notes = _taken(tensors_of(checkpoint), found, name)
+    backbone = {n.removeprefix('backbone.'): t for n, t in tensors.items() if n not in _HEAD}
+    head = {n: tensors[n] for n in _HEAD if n in tensors}
+    _require_whole(backbone, head, found, name)
+    if shuffle != found.shuffle:
+        backbone = reordered(backbone, found.variant['groups'], found.shuffle, shuffle)
+        notes.append(f'channels rearranged from shuffle={found.shuffle!r} to {shuffle!r}')
+    result = {**{f'backbone.{n}': t for n, t in backbone.items()}, **head}
+    if layout == 'mmpretrain':
+        result = _for_mmpretrain(result, found.variant)
+    elif layout == 'authors':
+        result = _for_authors(result, found.variant)
+    if not found.recorded:
+        notes.append(
+            'the source does not say its shuffle and preprocessing: taken to be those of the '
+            'public files of its layout'
+        )
+    record = WeightsRecord('ShuffleNetV1', found.variant, shuffle, found.preprocessing)
+    return Converted(result, record, tuple(notes))
+
+
+def as_file(converted: Converted, suffix: str) -> bytes:
+    """Content of a file with weights and their record.
+
+    Args:
+        converted: the weights.
+        suffix: ``'.safetensors'``, or ``'.pth'`` for a file of ``torch.save`` with ``meta`` and
+            ``state_dict``, which mmengine, mmpretrain and the authors' scripts read.
+    """
+    meta = {RECORD_KEY: converted.record.to_json()}
+    # clones: a view would bring the whole storage that it looks into
+    tensors = {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in converted.tensors.items()
+    }
+    if suffix == '.safetensors':
+        return safetensors.torch.save(tensors, metadata=meta)
+    buffer = io.BytesIO()
+    torch.save(dict(meta=meta, state_dict=tensors), buffer)
+    return buffer.getvalue()
+
+
+def _taken(tensors: Tensors, found: Description, name: str) -> tuple[Tensors, list[str]]:
+    """Backbone and classifier under our names, and what has been left."""
+    if found.layout == 'authors':
+        taken, unknown = renamed(tensors, layers_of_authors())
+        if unknown:
+            raise CheckpointError(
+                f"{name} looks like the authors' release, but has tensors that it has not: "
+                f'{shorten(unknown)}.'
+            )
+        return taken, []
+    backbone = backbone_tensors(tensors, found.prefix)
+    taken = {f'backbone.{n}': t for n, t in backbone.items()}
+    kept = 'the backbone'
+    if found.prefix == 'backbone.' and _HEAD[0] in tensors:
+        taken |= {n: tensors[n] for n in _HEAD if n in tensors}
+        kept = 'the backbone and the classifier'
+    notes = []
+    if len(taken) < len(tensors):
+        parts = {n.partition('.')[0] for n in tensors if n not in taken} - {'backbone'}
+        notes.append(f'only {kept} of the source, without {shorten(sorted(parts))}')
+    return taken, notes
+
+
+def _require_whole(backbone: Tensors, head: Tensors, found: Description, name: str) -> None:
+    """Raise unless the tensors are those of the whole network that the description tells of."""
+    try:
+        with torch.device('meta'):
+            model = ShuffleNetV1(**found.variant, shuffle=found.shuffle)
+    except ConfigError as error:
+        raise CheckpointError(f'{name} is of a network that cannot be: {error}') from None
+    shapes = {n: tuple(t.shape) for n, t in backbone.items()}
+    expected = {n: tuple(t.shape) for n, t in model.state_dict().items()}
+    if head:
+        weight, bias = _HEAD
+        shapes |= {n: tuple(t.shape) for n, t in head.items()}
+        classes = head[weight].shape[0] if weight in head else None
+        expected[weight] = (classes, model.out_channels[-1])
+        if bias in head:
+            expected[bias] = (classes,)
+    missing = [n for n in expected if n not in shapes and not n.endswith('num_batches_tracked')]
+    wrong = [n for n in expected if n in shapes and shapes[n] != expected[n]]
+    unknown = [n for n in shapes if n not in expected]
+    for names, what in ((missing, 'lacks'), (wrong, 'has another shape of'), (unknown, 'adds')):
+        if names:
+            raise CheckpointError(
+                f'{name} is not the whole ShuffleNet v1 that its first layers tell of '
+                f'({found.variant}): it {what} {shorten(names, 3)}.'
+            )
+
+
+def _for_mmpretrain(tensors: Tensors, variant: dict) -> Tensors:
+    _require_plain(variant, 'mmpretrain')
+    stages, stem = variant['stage_channels'], variant['stem_channels']
+    base = STAGE2_CHANNELS.get(variant['groups'])
+    factors = [] if base is None else [c / (base * 2**i) for i, c in enumerate(stages)]
+    widths = [
+        (int(24 * factor), tuple(make_divisible(base * 2**i * factor, 8) for i in range(3)))
+        for factor in factors
+    ]
+    if (stem, stages) not in widths:
+        raise CheckpointError(
+            f'mmpretrain has no width factor that gives a stem of {stem} and stages of {stages} '
+            f'channels; its stem has 24 times the factor.'
+        )
+    weight, bias = _HEAD
+    if weight in tensors and bias not in tensors:
+        tensors[bias] = tensors[weight].new_zeros(tensors[weight].shape[0])
+    return tensors
+
+
+def _for_authors(tensors: Tensors, variant: dict) -> Tensors:
+    _require_plain(variant, "the authors' code")
+    weight, bias = _HEAD
+    if weight not in tensors:
+        raise CheckpointError("the authors' layout is a classifier's and the source has none.")
+    if bias in tensors and tensors.pop(bias).any():
+        raise CheckpointError(
+            "the authors' classifier has no bias and the source has one that is not zero."
+        )
+    return renamed(tensors, {ours: theirs for theirs, ours in layers_of_authors().items()})[0]
+
+
+def _require_plain(variant: dict, where: str) -> None:
+    if variant.get('shallow') or variant.get('with_se'):
+        raise CheckpointError(f'{where} has no shallow nets and no squeeze-and-excitation.')

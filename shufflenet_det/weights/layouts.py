@@ -1,0 +1,127 @@
+"""How files of ShuffleNet v1 name their tensors, and which network the shapes tell of."""
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..models.widths import BOTTLENECK_RATIO, SHALLOW_STAGE_BLOCKS, STAGE_BLOCKS
+
+Tensors = dict[str, Tensor]
+
+_FIRST = 'conv1.conv.weight'
+_SHARED_STAGE = 'roi_head.shared_head.'
+_AUTHORS_FIRST = 'first_conv.0.weight'
+# a layer of the authors' unit, ours
+_UNIT = {
+    'branch_main_1.0': 'g_conv_1x1_compress.conv',
+    'branch_main_1.1': 'g_conv_1x1_compress.bn',
+    'branch_main_1.3': 'depthwise_conv3x3_bn.conv',
+    'branch_main_1.4': 'depthwise_conv3x3_bn.bn',
+    'branch_main_2.0': 'g_conv_1x1_expand.conv',
+    'branch_main_2.1': 'g_conv_1x1_expand.bn',
+}
+_OUTSIDE_UNITS = {
+    'first_conv.0': 'backbone.conv1.conv',
+    'first_conv.1': 'backbone.conv1.bn',
+    'classifier.0': 'head.fc',
+}
+
+
+def layers_of_authors() -> dict[str, str]:
+    """The authors' name of each layer with tensors, and ours in a classifier."""
+    names = dict(_OUTSIDE_UNITS)
+    places = [(s, b) for s, blocks in enumerate(STAGE_BLOCKS) for b in range(blocks)]
+    for index, (stage, block) in enumerate(places):
+        for theirs, ours in _UNIT.items():
+            names[f'features.{index}.{theirs}'] = f'backbone.layers.{stage}.{block}.{ours}'
+    return names
+
+
+def renamed(tensors: Mapping[str, Tensor], layers: Mapping[str, str]) -> tuple[Tensors, list[str]]:
+    """Tensors under the new names of their layers, and the names that no layer has."""
+    found, unknown = {}, []
+    for name, tensor in tensors.items():
+        layer, _, parameter = name.rpartition('.')
+        if layer in layers:
+            found[f'{layers[layer]}.{parameter}'] = tensor
+        else:
+            unknown.append(name)
+    return found, unknown
+
+
+def tensors_of(checkpoint: Mapping[str, Any]) -> Tensors:
+    """The tensors of a checkpoint, without the prefix that ``DataParallel`` gives them."""
+    content = checkpoint.get('state_dict', checkpoint)
+    return {
+        name.removeprefix('module.'): value
+        for name, value in content.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def is_of_authors(names: Iterable[str]) -> bool:
+    """Whether the names are those of the authors' release."""
+    return _AUTHORS_FIRST in names
+
+
+def backbone_prefix(names: Iterable[str]) -> str | None:
+    """What stands before the names of a ShuffleNet v1 of ours or mmpretrain's, None if none is."""
+    names = set(names)
+    prefixes = [
+        name.removesuffix(_FIRST)
+        for name in names
+        if name.endswith(_FIRST)
+        and name.removesuffix(_FIRST) + 'layers.0.0.g_conv_1x1_compress.conv.weight' in names
+    ]
+    return min(prefixes, key=lambda prefix: (len(prefix), prefix), default=None)
+
+
+def backbone_tensors(tensors: Mapping[str, Tensor], prefix: str) -> Tensors:
+    """The backbone's tensors without the prefix, stage 4 from the RoI head of a C4 detector."""
+    found = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith((prefix + 'conv1.', prefix + 'layers.'))
+    }
+    if not any(name.startswith('layers.2.') for name in found):
+        for name, tensor in tensors.items():
+            if name.startswith(_SHARED_STAGE):
+                found['layers.2.' + name.removeprefix(_SHARED_STAGE)] = tensor
+    return found
+
+
+def variant_of(backbone: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """The arguments of ``ShuffleNetV1`` that the shapes tell, None where they tell of no such net.
+
+    Stages that the file lacks, because a detector did not build them, are taken to double the
+    width as in the paper.
+
+    Args:
+        backbone: tensors by name, as in ``ShuffleNetV1``.
+    """
+    backbone = {name: t for name, t in backbone.items() if t.dim() == 4 or '.conv.' not in name}
+    stages, blocks = [], []
+    for stage in range(3):
+        second = backbone.get(f'layers.{stage}.1.g_conv_1x1_expand.conv.weight')
+        if second is None:
+            break
+        stages.append(second.shape[0])
+        blocks.append(len({n.split('.')[2] for n in backbone if n.startswith(f'layers.{stage}.')}))
+    if not stages or _FIRST not in backbone:
+        return None
+    per_group = backbone['layers.0.1.g_conv_1x1_expand.conv.weight'].shape[1]
+    shallow = tuple(blocks) == SHALLOW_STAGE_BLOCKS[: len(blocks)]
+    if not per_group or not (shallow or tuple(blocks) == STAGE_BLOCKS[: len(blocks)]):
+        return None
+    while len(stages) < len(STAGE_BLOCKS):
+        stages.append(2 * stages[-1])
+    variant = dict(
+        groups=stages[0] // BOTTLENECK_RATIO // per_group,
+        stem_channels=backbone[_FIRST].shape[0],
+        stage_channels=tuple(stages),
+    )
+    if shallow:
+        variant['shallow'] = True
+    if any('.se.' in name for name in backbone):
+        variant['with_se'] = True
+    return variant

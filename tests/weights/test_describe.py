@@ -1,0 +1,193 @@
+"""What a file is told to be."""
+import json
+import urllib.request
+from pathlib import Path
+
+from shufflenet_det.compat.checkpoint import CheckpointError, CheckpointNotFoundError
+from shufflenet_det.models import ImageClassifier, MobileNetV1, ShuffleNetV1
+from shufflenet_det.models.widths import STAGE2_CHANNELS
+from shufflenet_det.weights import WeightsRecord, describe_checkpoint, record_of
+from shufflenet_det.weights.preprocessing import IMAGENET, RAW_BGR
+from shufflenet_det.weights.public import PUBLIC_FILES
+from shufflenet_det.weights.record import RECORD_KEY
+
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..compat import checkpoint_payloads as payloads
+from .networks import STEMS, AuthorsNet
+
+WIDTHS = dict(groups=3, stem_channels=12, stage_channels=(120, 240, 480))
+
+
+def saved(path: Path, content: dict) -> str:
+    torch.save(content, path)
+    return str(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / 'x.pth'
+
+
+@pytest.mark.parametrize('groups', STAGE2_CHANNELS)
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.backbone.', 'student.backbone.'])
+def test_ours_by_shapes(groups, prefix, path):
+    net = ShuffleNetV1(groups=groups, widen_factor=0.5, with_se=groups == 3, shallow=groups == 3)
+    state = {prefix + name: tensor for name, tensor in net.state_dict().items()}
+    found = describe_checkpoint(saved(path, dict(state_dict=state)))
+    assert found.variant == net.variant
+    assert found.prefix == prefix.removeprefix('module.')
+    assert (found.layout, found.backbone, found.shuffle) == ('ours', 'ShuffleNetV1', 'standard')
+    assert (found.preprocessing, found.recorded) == (IMAGENET, False)
+
+
+def test_a_detector_that_did_not_build_the_last_stage(path):
+    net = ShuffleNetV1(widen_factor=0.5, out_indices=(2,))
+    state = {f'backbone.{name}': tensor for name, tensor in net.state_dict().items()}
+    assert describe_checkpoint(saved(path, state)).variant == WIDTHS
+
+
+@pytest.mark.parametrize(('groups', 'factor'), STEMS)
+def test_authors_by_shapes(groups, factor, path):
+    found = describe_checkpoint(saved(path, AuthorsNet(groups, factor).state_dict()))
+    (public,) = (f for f in PUBLIC_FILES if f.name == f'authors-{factor:g}x-g{groups}')
+    assert found.variant == public.needs.variant
+    assert (found.layout, found.shuffle, found.preprocessing) == ('authors', 'transposed', RAW_BGR)
+
+
+def test_recorded(path):
+    model = ImageClassifier(
+        dict(type='ShuffleNetV1', widen_factor=0.5, shuffle='none'),
+        dict(type='LinearHead', num_classes=2),
+        dict(type='ClassifierPreprocessor', **RAW_BGR.as_classifier_cfg()),
+    )
+    content = dict(meta={RECORD_KEY: record_of(model).to_json()}, state_dict=model.state_dict())
+    found = describe_checkpoint(saved(path, content))
+    assert (found.layout, found.variant, found.recorded) == ('ours', WIDTHS, True)
+    assert (found.shuffle, found.preprocessing) == ('none', RAW_BGR)
+    other = ShuffleNetV1(groups=8, widen_factor=0.5)
+    content['state_dict'] = other.state_dict()
+    with pytest.raises(CheckpointError, match='record of .*x.pth is not of its tensors'):
+        describe_checkpoint(saved(path, content))
+
+
+def test_other_networks(path):
+    found = describe_checkpoint(saved(path, torchvision.models.resnet18().state_dict()))
+    assert (found.layout, found.backbone, found.variant) == ('other', None, {})
+    assert (found.shuffle, found.preprocessing, found.prefix) == (None, None, '')
+    net = MobileNetV1(widen_factor=0.25)
+    state = {f'backbone.{name}': tensor for name, tensor in net.state_dict().items()}
+    record = WeightsRecord('MobileNetV1', {}, None, RAW_BGR)
+    content = dict(meta={RECORD_KEY: record.to_json()}, state_dict=state)
+    found = describe_checkpoint(saved(path, content))
+    assert (found.layout, found.backbone) == ('other', 'MobileNetV1')
+    assert (found.preprocessing, found.recorded, found.prefix) == (RAW_BGR, True, 'backbone.')
+
+
+def test_crooked_tensors_are_another_network(path):
+    state = ShuffleNetV1(widen_factor=0.25).state_dict()
+    for name in ('conv1.conv.weight', 'layers.0.1.g_conv_1x1_expand.conv.weight'):
+        for tensor in (torch.zeros(()), torch.zeros(3, 0, 1, 1)):
+            found = describe_checkpoint(saved(path, {**state, name: tensor}))
+            assert found.layout in ('ours', 'other')
+
+
+def test_public_files_by_name_and_address(monkeypatch):
+    def fetch(*args, **kwargs):
+        pytest.fail('something was downloaded')
+
+    monkeypatch.setattr(urllib.request, 'urlopen', fetch)
+    for source in ('shufflenet://mmpretrain-1x-g3', PUBLIC_FILES[0].where):
+        found = describe_checkpoint(source)
+        assert found.variant == ShuffleNetV1().variant
+        assert (found.layout, found.prefix, found.shuffle) == ('ours', 'backbone.', 'standard')
+        assert found.preprocessing == IMAGENET
+    with pytest.raises(CheckpointNotFoundError, match='shufflenet://nix is no public file.*--list'):
+        describe_checkpoint('shufflenet://nix')
+    with pytest.raises(CheckpointNotFoundError, match=r'browser from https://1drv\.ms'):
+        describe_checkpoint('shufflenet://authors-1x-g3')
+
+
+def test_a_public_name_is_its_address_for_mmengine(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        'shufflenet_det.weights.public.load_from_http', lambda url, where: asked.append(url) or {}
+    )
+    assert CheckpointLoader.load_checkpoint('shufflenet://mmpretrain-1x-g3') == {}
+    assert asked == [PUBLIC_FILES[0].where]
+
+
+def test_files_that_are_no_checkpoint(path, tmp_path):
+    with pytest.raises(CheckpointNotFoundError):
+        describe_checkpoint(str(path))
+    path.write_text('no checkpoint')
+    with pytest.raises(CheckpointError, match='text file'):
+        describe_checkpoint(str(path))
+    saved(path, ShuffleNetV1(widen_factor=0.25).state_dict())
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match='cut short'):
+        describe_checkpoint(str(path))
+    marker = tmp_path / 'ran'
+    payloads.write(path, payloads.RUNNING['os.system'](marker))
+    with pytest.raises(CheckpointError, match='refused'):
+        describe_checkpoint(str(path))
+    assert not marker.exists()
+
+
+GOOD = json.loads(WeightsRecord('ShuffleNetV1', WIDTHS, 'standard', IMAGENET).to_json())
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(version=2),
+        dict(version=None),
+        dict(backbone=1),
+        dict(shuffle='reversed'),
+        dict(shuffle=[]),
+        dict(variant=None),
+        dict(variant=dict(groups=3)),
+        dict(variant=GOOD['variant'] | dict(groups='3')),
+        dict(variant=GOOD['variant'] | dict(stage_channels=[100, 200, 400])),
+        dict(variant=GOOD['variant'] | dict(stage_channels='abc')),
+        dict(variant=GOOD['variant'] | dict(shallow=1)),
+        dict(variant=GOOD['variant'] | dict(init_cfg={})),
+        dict(preprocessing=[]),
+        dict(preprocessing=GOOD['preprocessing'] | dict(mean=[1, 2])),
+        dict(preprocessing=GOOD['preprocessing'] | dict(mean=[1, 2, float('nan')])),
+        dict(preprocessing=GOOD['preprocessing'] | dict(std=[1, 0, 1])),
+        dict(preprocessing=GOOD['preprocessing'] | dict(std=[1, '2', 1])),
+        dict(preprocessing=GOOD['preprocessing'] | dict(channel_order='grb')),
+    ],
+)
+def test_damaged_records(changes, tmp_path):
+    damaged_record(json.dumps(GOOD | changes), tmp_path)
+
+
+@pytest.mark.parametrize('text', ['', '{', '[]', '"x"', '[' * 10**5])
+def test_records_that_are_none(text, tmp_path):
+    damaged_record(text, tmp_path)
+
+
+def damaged_record(text: str, folder: Path) -> None:
+    net = ShuffleNetV1(widen_factor=0.5)
+    path = str(folder / 'x.safetensors')
+    safetensors.torch.save_file(net.state_dict(), path, metadata={RECORD_KEY: text})
+    for use in (describe_checkpoint, lambda source: load_checkpoint(net, source)):
+        with pytest.raises(CheckpointError, match=r'record of .*x\.safetensors.* is damaged'):
+            use(path)
+
+
+def test_good_record_and_foreign_metadata(tmp_path):
+    net = ShuffleNetV1(widen_factor=0.5)
+    path = str(tmp_path / 'x.safetensors')
+    for metadata in ({RECORD_KEY: json.dumps(GOOD)}, {'format': 'pt', 'config': '1/0'}, None):
+        safetensors.torch.save_file(net.state_dict(), path, metadata=metadata)
+        load_checkpoint(net, path)
+        found = describe_checkpoint(path)
+        assert (found.variant, found.recorded) == (WIDTHS, RECORD_KEY in (metadata or {}))
