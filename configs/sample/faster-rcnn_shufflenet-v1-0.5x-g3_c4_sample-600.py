@@ -11,10 +11,10 @@ val_dataloader = _base_.sample_val_dataloader
 test_dataloader = val_dataloader
 val_evaluator = _base_.sample_evaluator
 test_evaluator = val_evaluator
-optim_wrapper = _base_.sample_optim_wrapper
+optim_wrapper = _base_.small_optim_wrapper
 optim_wrapper.optimizer.lr = 0.002
-auto_scale_lr = _base_.sample_auto_scale_lr
-default_hooks = _base_.sample_hooks
+auto_scale_lr = _base_.small_auto_scale_lr
+default_hooks = _base_.small_hooks
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=2, val_interval=2)
 param_scheduler = [

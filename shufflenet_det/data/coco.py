@@ -22,7 +22,7 @@ from .transforms import CheckedLoadImageFromFile
 HOW_TO_GET_DATA = (
     'The data root must hold annotations/instances_{train,val}2017.json, train2017/ and val2017/. '
     'Set the environment variable COCO_DATA_ROOT to it (SAMPLE_DATA_ROOT for configs/sample/). '
-    'Sample data: `python tools/make_sample_data.py --out data/sample`.'
+    'Sample data: `python tools/make_sample_data.py --out data/sample`. Your own: docs/own-data.md.'
 )
 
 

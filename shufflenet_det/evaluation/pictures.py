@@ -1,4 +1,4 @@
-"""Pictures of results: ground truth beside detections."""
+"""Pictures of annotations, and of results: ground truth beside detections."""
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,10 +44,8 @@ def contact_sheet(
     truth = COCO(str(annotations))
     detections = load_results(truth, results, 'bbox')
     names = {category['id']: category['name'] for category in truth.dataset['categories']}
-    with_objects = sorted(truth.imgToAnns)
-    chosen = [with_objects[i] for i in np.linspace(0, len(with_objects) - 1, count).astype(int)]
     rows = []
-    for image_id in dict.fromkeys(chosen):
+    for image_id in _spread(sorted(truth.imgToAnns), count):
         info = truth.imgs[image_id]
         image = cv2.imread(str(Path(images, info['file_name'])))
         found = [d for d in detections.imgToAnns[image_id] if d['score'] >= score_threshold]
@@ -61,6 +59,56 @@ def contact_sheet(
         rows.append(np.hstack(pair))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(out), np.vstack(rows))
+
+
+def truth_sheet(
+    annotations: str | Path,
+    images: str | Path,
+    out: str | Path,
+    count: int = 9,
+    width: int = 360,
+    columns: int = 3,
+) -> None:
+    """Draw ``count`` images with their annotations, to see whether these are right.
+
+    Args:
+        annotations: ground truth in COCO format.
+        images: folder of the images.
+        out: picture file to write.
+        count: images, spread evenly over those of the annotations that have objects.
+        width: width of each picture in pixels.
+        columns: pictures side by side.
+    """
+    truth = COCO(str(annotations))
+    names = {category['id']: category['name'] for category in truth.dataset['categories']}
+    pictures = []
+    for image_id in _spread(sorted(truth.imgToAnns), count):
+        name = truth.imgs[image_id]['file_name']
+        image = cv2.imread(str(Path(images, name)))
+        drawn = _draw(image, truth.imgToAnns[image_id], names, width)
+        pictures.append(_titled(drawn, name))
+    rows = []
+    for start in range(0, len(pictures), columns):
+        row = pictures[start : start + columns]
+        row += [np.full_like(row[0], 255)] * (columns - len(row) if rows else 0)
+        height = max(picture.shape[0] for picture in row)
+        rows.append(np.hstack([_lengthened(picture, height) for picture in row]))
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out), np.vstack(rows))
+
+
+def _spread(values: Sequence[int], count: int) -> list[int]:
+    """Up to ``count`` different values at even distances, the first and the last among them."""
+    return list(
+        dict.fromkeys(values[i] for i in np.linspace(0, len(values) - 1, count).astype(int))
+    )
+
+
+def _lengthened(picture: np.ndarray, height: int) -> np.ndarray:
+    """The picture with white below it."""
+    return cv2.copyMakeBorder(
+        picture, 0, height - picture.shape[0], 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )
 
 
 def _draw(

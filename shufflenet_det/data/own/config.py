@@ -1,0 +1,190 @@
+"""Writes the config that trains a detector of ours, or of anyone, on prepared data."""
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pprint import pformat
+
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+from ...engine.config import CONFIGS, load_config
+from ...errors import ConfigError
+from ...models import backbones
+
+DEFAULT_BASE = CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py'
+SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
+BATCH = 8
+# from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
+LEAST_STEPS, LEAST_EPOCHS = 1000, 12
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs of ``steps`` batches of ``batch`` images."""
+
+    batch: int
+    steps: int
+    epochs: int
+
+    @property
+    def interval(self) -> int:
+        """Epochs from a validation and checkpoint to the next: five in a run."""
+        return math.ceil(self.epochs / 5)
+
+
+def schedule_for(images: int, steps: int | None) -> Schedule:
+    """Schedule of about ``steps`` steps, by default 1000, or 12 epochs where these are more."""
+    batch = min(BATCH, images)
+    per_epoch = math.ceil(images / batch)
+    if steps is None:
+        steps = max(LEAST_STEPS, LEAST_EPOCHS * per_epoch)
+    return Schedule(batch, per_epoch, max(1, round(steps / per_epoch)))
+
+
+def load_base(path: str) -> Config:
+    """Read a base config.
+
+    Raises:
+        ConfigError: it is no config of a detector of boxes with a COCO data set.
+    """
+    base = load_config(path)
+    missing = [
+        key
+        for key in ('train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper')
+        if not base.get(key)
+    ]
+    if missing:
+        raise ConfigError(f'{path} sets no {", ".join(missing)}: name a config that trains.')
+    if 'max_epochs' not in (base.get('train_cfg') or {}):
+        raise ConfigError(f'{path} trains by iterations: name a config that trains by epochs.')
+    for split in ('train', 'val'):
+        dataset = base[f'{split}_dataloader'].dataset
+        cls = DATASETS.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+        if cls is None or not issubclass(cls, CocoDataset):
+            raise ConfigError(
+                f'{path} reads its {split} data with {dataset.type}: name a config with a plain '
+                'CocoDataset, without another data set around it.'
+            )
+        if any(step.get('with_mask') for step in dataset.get('pipeline', ())):
+            raise ConfigError(f'{path} trains masks: name the config of a detector of boxes.')
+    if not _heads(base.model, 'model'):
+        raise ConfigError(f'{path} has no head with num_classes, so nothing to set to yours.')
+    return base
+
+
+def _heads(node: object, path: str) -> str:
+    """Code that sets ``num_classes`` in all heads below ``node``; empty if there is none."""
+    if isinstance(node, (list, tuple)):
+        if any(isinstance(item, Mapping) and 'num_classes' in item for item in node):
+            return f'[dict(head, num_classes=len(classes)) for head in _base_.{path}]'
+        return ''
+    if not isinstance(node, Mapping):
+        return ''
+    parts = []
+    for key, value in node.items():
+        # an RPN tells objects from background only
+        if key == 'num_classes':
+            parts.append('num_classes=len(classes)')
+        elif key != 'rpn_head' and (code := _heads(value, f'{path}.{key}')):
+            parts.append(f'{key}={code}')
+    return f'dict({", ".join(parts)})' if parts else ''
+
+
+def _is_ours(base: Config) -> bool:
+    """Whether the backbone is one of this package."""
+    return base.model.get('backbone', {}).get('type') in backbones()
+
+
+def path_from(folder: Path, target: Path, together: Path) -> str:
+    """``target`` relative to ``folder`` where ``together`` holds both, so that they can move."""
+    folder, target = folder.resolve(), target.resolve()
+    if folder.is_relative_to(together) and target.is_relative_to(together):
+        return Path(os.path.relpath(target, folder)).as_posix()
+    return target.as_posix()
+
+
+def scales_rate(base: Config) -> bool:
+    """Whether the run needs ``--auto-scale-lr``, because the learning rate is for another batch."""
+    return not _small_recipe(base) and 'base_batch_size' in base.get('auto_scale_lr', {})
+
+
+def _small_recipe(base: Config) -> bool:
+    return _is_ours(base) and base.optim_wrapper.get('optimizer', {}).get('type') == 'SGD'
+
+
+def config_text(
+    base_path: str, base: Config, out: Path, images: Path, classes: tuple[str, ...],
+    schedule: Schedule, count: int, seed: int,
+) -> str:  # fmt: skip
+    """The text of a config that inherits ``base_path`` and trains on the data in ``out``.
+
+    Args:
+        base_path: config file or ``mmdet::`` name.
+        base: what it says.
+        out: folder of the config and of ``annotations/{train,val}.json``.
+        images: folder of the images.
+        classes: names in the order of labels.
+        schedule: for this number of training images, ``count``.
+        seed: of the run.
+    """
+    checkout = CONFIGS.resolve().parent
+    bases = [
+        path if '::' in path else path_from(out, Path(path), checkout)
+        for path in (base_path, str(SMALL_DATA))
+    ]
+    prefix = path_from(out, images, out.resolve().parent)
+    model = _heads(base.model, 'model').removeprefix('dict(').removesuffix(')')
+    sampled = 'sampler' in ((base.model.get('train_cfg') or {}).get('rcnn') or {})
+    if sampled and _is_ours(base):
+        model += ', **_base_.small_two_stage'
+    steps = schedule.steps * schedule.epochs
+    # two is the least that LinearLR takes
+    warmup = max(2, min(50, steps // 4))
+    optim = (
+        'optim_wrapper = _base_.small_optim_wrapper\nauto_scale_lr = _base_.small_auto_scale_lr\n'
+        if _small_recipe(base)
+        else ''
+    )
+    bases = ''.join(f'    {path!r},\n' for path in bases)
+    return f'''\
+# Written by tools/prepare_data.py; yours to edit.
+# {count} training images / {schedule.batch} a step = {schedule.steps} steps an epoch, \
+{steps} in all
+_base_ = [
+{bases}]
+custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)
+own_root = '{{{{ fileDirname }}}}/'
+own_images = {prefix + '/'!r}  # below own_root, or an absolute path
+classes = {pformat(classes, width=90, compact=True)}
+epochs = {schedule.epochs}
+work_dir = {f'work_dirs/{out.resolve().name}'!r}
+model = dict({model})
+own_dataset = dict(
+    type='CheckedCocoDataset',
+    data_root=own_root,
+    data_prefix=dict(img=own_images),
+    metainfo=dict(classes=classes),
+)
+# images without objects are trained on, too
+own_filter = dict(filter_empty_gt=False, min_size=1)
+train_dataloader = dict(
+    batch_size={schedule.batch},
+    num_workers=1,
+    dataset=dict(own_dataset, ann_file='annotations/train.json', filter_cfg=own_filter),
+)
+val_dataloader = dict(num_workers=1, dataset=dict(own_dataset, ann_file='annotations/val.json'))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='CheckedCocoMetric', ann_file=own_root + 'annotations/val.json')
+test_evaluator = val_evaluator
+{optim}train_cfg = dict(max_epochs=epochs, val_interval={schedule.interval})
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end={warmup}),
+    dict(type='CosineAnnealingLR', by_epoch=False, T_max={steps}, eta_min_ratio=0.01),
+]
+own_checkpoint = dict(_base_.small_hooks.checkpoint, interval={schedule.interval})
+default_hooks = dict(_base_.small_hooks, checkpoint=own_checkpoint)
+randomness = dict(seed={seed})
+'''

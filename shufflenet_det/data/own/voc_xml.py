@@ -1,0 +1,94 @@
+"""Reads annotations in Pascal VOC's layout: an XML file for each image."""
+import math
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ...errors import DataError, shorten
+from .records import Box, Faults, Picture
+
+_CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+
+
+def read_voc(folder: Path) -> tuple[tuple[str, ...], list[Picture]]:
+    """Classes, sorted, and images of a folder of XML files; folders in it count, too.
+
+    VOC's corners count pixels from 1 and both belong to the box (VOC2012 development kit, section
+    on annotation); COCO's count from 0 and the right lower one is outside. An object marked
+    ``difficult`` becomes a crowd: as in VOC's evaluation, to find it or to miss it counts nothing.
+
+    Raises:
+        DataError: there is no XML file, or some are damaged or incomplete: the message names them.
+    """
+    files = sorted(folder.rglob('*.xml'))
+    if not files:
+        here = [entry.name for entry in sorted(folder.iterdir())]
+        raise DataError(
+            f'{folder} holds no XML file ({shorten(here) or "it is empty"}). Name the folder of '
+            'the VOC files, often called Annotations, or a COCO JSON file.'
+        )
+    faults = Faults()
+    pictures = [picture for file in files if (picture := _picture(file, folder, faults))]
+    faults.check(folder)
+    classes = {box.category for picture in pictures for box in picture.boxes}
+    return tuple(sorted(classes)), pictures
+
+
+def _picture(file: Path, folder: Path, faults: Faults) -> Picture | None:
+    name = file.relative_to(folder).as_posix()
+    try:
+        root = ElementTree.parse(file).getroot()
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        reason = str(error).partition(':')[0]
+        faults.add(
+            'unreadable XML. Export the file again',
+            f'{name}, line {line}, column {column + 1} ({reason})',
+        )
+        return None
+    if root.tag != 'annotation':
+        faults.add(
+            'XML that is no VOC annotation (its root is not <annotation>). Take it out',
+            f'{name} (<{root.tag}>)',
+        )
+        return None
+    boxes = [
+        _box(element, f'{name}, object {number}', faults)
+        for number, element in enumerate(root.findall('object'), 1)
+    ]
+    # the name in the file is often that of before a renaming: the name of the file comes second
+    names = [(root.findtext('filename') or '').strip(), name.removesuffix('.xml')]
+    return Picture(
+        tuple(filter(None, names)),
+        _size(root),
+        tuple(box for box in boxes if box is not None),
+        name,
+    )
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    # some tools leave the size out, or leave it 0
+    values = [_number(root.findtext(f'size/{side}')) for side in ('width', 'height')]
+    return (int(values[0]), int(values[1])) if all(values) else None
+
+
+def _box(element: ElementTree.Element, where: str, faults: Faults) -> Box | None:
+    category = (element.findtext('name') or '').strip()
+    if not category:
+        faults.add('object without a <name>', where)
+        return None
+    corners = [_number(element.findtext(f'bndbox/{corner}')) for corner in _CORNERS]
+    if None in corners:
+        faults.add(f'object without the numbers {", ".join(_CORNERS)} in <bndbox>', where)
+        return None
+    left, top, right, bottom = corners
+    difficult = (element.findtext('difficult') or '').strip() == '1'
+    bbox = (left - 1, top - 1, right - left + 1, bottom - top + 1)
+    return Box(category, bbox, f'{where} ({category})', difficult)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
