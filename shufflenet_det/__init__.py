@@ -17,8 +17,9 @@ config_index.install()
 mmdet_models.install()
 
 from . import data, engine, evaluation, models, weights  # noqa: E402
+from .swap import swap_backbone  # noqa: E402
 from .version import __version__  # noqa: E402
 
 weights.install()
 
-__all__ = ['__version__', 'data', 'engine', 'evaluation', 'models', 'weights']
+__all__ = ['__version__', 'data', 'engine', 'evaluation', 'models', 'swap_backbone', 'weights']

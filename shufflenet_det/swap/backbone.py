@@ -1,0 +1,108 @@
+"""The config of the new backbone: from a name of the zoo, and from the weights that it loads."""
+from collections.abc import Mapping
+
+from ..errors import ConfigError
+from ..models.widths import STAGE2_CHANNELS, check_widths, shufflenet_v1_widths
+from ..weights import Description, describe_checkpoint
+from ..weights.preprocessing import IMAGENET
+from .levels import SwapError
+from .names import DEFAULT_BACKBONE, backbone_config
+
+_FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0)
+
+
+def choose_backbone(
+    backbone: str | Mapping | None, checkpoint: str | None
+) -> tuple[dict, Description | None]:
+    """The backbone's config without levels and weights, and what its weights are.
+
+    Args:
+        backbone: a name, a ``type`` or a config; by default that of the checkpoint.
+        checkpoint: path or address of weights.
+
+    Raises:
+        ConfigError: no such backbone.
+        SwapError: the weights are of another network, or in a layout that cannot be loaded.
+        CheckpointError: the weights cannot be read.
+    """
+    if checkpoint is None:
+        return backbone_config(DEFAULT_BACKBONE if backbone is None else backbone), None
+    weights = describe_checkpoint(checkpoint)
+    if weights.layout == 'authors':
+        raise SwapError(
+            f'{checkpoint} has the layout of the authors\' release. Convert it first: '
+            f'`python tools/convert_weights.py {checkpoint} OUT.safetensors`, and give OUT.'
+        )
+    stated = None if backbone is None else backbone_config(backbone)
+    if weights.backbone != 'ShuffleNetV1':
+        if stated is None:
+            raise SwapError(f'{checkpoint} does not tell its network: name it with --backbone.')
+        if weights.backbone not in (None, stated['type']):
+            raise SwapError(_other_network(checkpoint, weights.backbone, stated))
+        return stated, weights
+    found = _named(weights.variant)
+    if stated is not None:
+        if _variant(stated) != _variant(found):
+            raise SwapError(_other_network(checkpoint, _shown(found), stated))
+        found = {**stated, **{k: found[k] for k in ('stem_channels',) if k in found}}
+    if weights.shuffle != 'standard' or 'shuffle' in found:
+        found['shuffle'] = weights.shuffle
+    return found, weights
+
+
+def preprocessing_for(weights: Description | None) -> dict:
+    """``mean``, ``std`` and ``bgr_to_rgb`` of a ``DetDataPreprocessor``.
+
+    Without weights they are those with which all networks of the zoo are pretrained.
+    """
+    wanted = weights.preprocessing if weights is not None else None
+    return (wanted or IMAGENET).as_detector_cfg()
+
+
+def pretrained(checkpoint: str, weights: Description, inside: str = '') -> dict:
+    """``init_cfg`` that loads the backbone, or the part of it whose keys start with ``inside``."""
+    prefix = weights.prefix + inside
+    return dict(type='Pretrained', checkpoint=checkpoint, **(dict(prefix=prefix) if prefix else {}))
+
+
+def _named(variant: Mapping) -> dict:
+    """A variant by its width factor, where it has one, instead of by its channels."""
+    kept = {k: v for k, v in variant.items() if k not in ('stem_channels', 'stage_channels')}
+    stem, stages = variant['stem_channels'], tuple(variant['stage_channels'])
+    base = dict(type='ShuffleNetV1', **kept)
+    if variant['groups'] in STAGE2_CHANNELS:
+        for factor in _FACTORS:
+            try:
+                usual, widths = shufflenet_v1_widths(
+                    variant['groups'], factor, variant.get('shallow', False)
+                )
+            except ConfigError:
+                continue
+            if widths == stages:
+                other_stem = {} if usual == stem else dict(stem_channels=stem)
+                return dict(base, widen_factor=factor, **other_stem)
+    check_widths(stem, stages, variant['groups'])
+    return dict(base, stem_channels=stem, stage_channels=stages)
+
+
+def _variant(cfg: Mapping) -> tuple:
+    """What two networks must share for the weights of one to fit the other, but for the stem."""
+    if cfg['type'] != 'ShuffleNetV1':
+        return (cfg['type'],)
+    groups, shallow = cfg.get('groups', 3), cfg.get('shallow', False)
+    stages = cfg.get('stage_channels')
+    if stages is None:
+        stages = shufflenet_v1_widths(groups, cfg.get('widen_factor', 1.0), shallow)[1]
+    return cfg['type'], groups, shallow, cfg.get('with_se', False), tuple(stages)
+
+
+def _shown(cfg: Mapping) -> str:
+    settings = ', '.join(f'{k}={v}' for k, v in cfg.items() if k != 'type')
+    return f'{cfg["type"]} ({settings})' if settings else cfg['type']
+
+
+def _other_network(checkpoint: str, found: str, stated: Mapping) -> str:
+    return (
+        f'{checkpoint} holds the weights of {found}, not of {_shown(stated)}. Name that backbone, '
+        f'or leave the name out to take the one of the weights.'
+    )

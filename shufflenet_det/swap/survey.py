@@ -1,0 +1,212 @@
+"""Every config that MMDetection ships, with its own backbone and with one of ours."""
+import contextlib
+import gc
+import io
+import json
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+import mmdet
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from ..benchmark.rendering import Column, Table
+from ..engine.config import load_config
+from ..errors import ConfigError
+from . import trial
+from .channels import type_name
+from .levels import SwapError
+from .swap import plan_swap
+
+PACKAGED = Path(mmdet.__file__).resolve().parent / '.mim'
+"""MMDetection's configs lie here; some name files relative to this folder."""
+
+_TASKS = 60
+STEPS = ('no model', 'not built', 'refused', 'failed', 'done')
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far one config came.
+
+    Attributes:
+        config: path below MMDetection's ``configs``.
+        family: type of the model.
+        backbone: type of its own backbone.
+        step: ``'no model'`` (a fragment of a config), ``'not built'`` (with its own backbone),
+            ``'refused'`` (by the swap), ``'failed'`` (to build, train or predict after it) or
+            ``'done'``.
+        reason: why it came no further.
+        seconds: what it took; 0 where another config has the same model and optimiser.
+    """
+
+    config: str
+    family: str
+    backbone: str
+    step: str
+    reason: str = ''
+    seconds: float = 0.0
+
+
+def shipped_configs() -> list[str]:
+    """The configs of MMDetection, without those that are only there to be inherited."""
+    root = PACKAGED / 'configs'
+    names = (path.relative_to(root) for path in root.rglob('*.py'))
+    return sorted(n.as_posix() for n in names if '_base_' not in n.parts and n.parts[0] != 'common')
+
+
+def survey_config(name: str, backbone: str) -> Outcome:
+    """Take one config through all steps; whatever goes wrong is the outcome, not an error."""
+    start = perf_counter()
+    about = dict(config=name, family='', backbone='')
+    step, reason = 'not built', ''
+    try:
+        cfg = load_config(str(PACKAGED / 'configs' / name))
+        model = cfg.model
+        owner = model if 'backbone' in model else model.get('detector') or {}
+        about |= dict(family=type_name(model), backbone=type_name(owner.get('backbone')))
+        trial.build(cfg)
+        step = 'refused'
+        swapped = plan_swap(cfg, backbone).cfg
+        step = 'failed'
+        trial.train_and_predict(swapped, trial.build(swapped))
+        step = 'done'
+    except ConfigError as error:
+        reason = str(error)
+        if 'sets no `model`' in reason:
+            step = 'no model'
+        elif step == 'refused' and not isinstance(error, SwapError):
+            step = 'failed'
+    except Exception as error:
+        # code of MMDetection: whatever it raises is this config's outcome
+        text = str(error).strip().splitlines() or ['']
+        reason = f'{type(error).__name__}: {text[0] or text[-1]}'
+    return Outcome(**about, step=step, reason=reason[:400], seconds=perf_counter() - start)
+
+
+def _survey_quietly(name: str, backbone: str) -> Outcome:
+    warnings.simplefilter('ignore')
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        outcome = survey_config(name, backbone)
+    # models hold references to themselves; waiting for the collector takes gigabytes
+    gc.collect()
+    return outcome
+
+
+def _start_worker() -> None:
+    os.chdir(PACKAGED)
+    # initialisation logs a line for each parameter
+    MMLogger.get_instance('survey', log_level='ERROR')
+    torch.set_num_threads(1)
+
+
+def _fingerprint(name: str) -> str:
+    """Equal for configs whose outcome must be equal: the same model, optimiser and scope."""
+    try:
+        cfg = Config.fromfile(PACKAGED / 'configs' / name, import_custom_modules=False)
+    except Exception:
+        # read again, and reported, with the others
+        return name
+    keys = ('model', 'optim_wrapper', 'default_scope', 'custom_imports')
+    shown = repr({key: cfg.get(key) for key in keys}) if 'model' in cfg else name
+    return sha256(shown.encode()).hexdigest()
+
+
+def survey(
+    names: Iterable[str], backbone: str, jobs: int = 1, known: Iterable[Outcome] = ()
+) -> Iterator[Outcome]:
+    """Take configs through all steps, each model once, in parallel.
+
+    Args:
+        names: configs of :func:`shipped_configs`.
+        backbone: name of the backbone to put in.
+        jobs: processes, of one thread each.
+        known: outcomes of an earlier run, which are not found anew.
+
+    Yields:
+        Outcomes in the order in which they come to be known.
+    """
+    names, known = list(names), list(known)
+    yield from known
+    alike: dict[str, list[str]] = {}
+    with _workers(jobs) as pool:
+        for name, key in zip(names, pool.map(_fingerprint, names, chunksize=8), strict=True):
+            alike.setdefault(key, []).append(name)
+    done = {outcome.config for outcome in known}
+    groups = {group[0]: group for group in alike.values() if not done & set(group)}
+    waiting = list(groups)
+    for start in range(0, len(waiting), _TASKS):
+        # fresh processes, because memory that large models took apart is not given back
+        with _workers(jobs) as pool:
+            batch = waiting[start : start + _TASKS]
+            for future in as_completed(pool.submit(_survey_quietly, n, backbone) for n in batch):
+                outcome = future.result()
+                for name in groups[outcome.config]:
+                    seconds = outcome.seconds if name == outcome.config else 0.0
+                    yield Outcome(**{**asdict(outcome), 'config': name, 'seconds': seconds})
+
+
+def _workers(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_start_worker)
+
+
+def load_outcomes(path: Path) -> list[Outcome]:
+    """Outcomes that an earlier run wrote, one JSON object a line."""
+    if not path.exists():
+        return []
+    return [Outcome(**json.loads(line)) for line in path.read_text().splitlines() if line]
+
+
+def summary(outcomes: list[Outcome]) -> list[Table]:
+    """Counts by family of detectors, and the reasons by their number."""
+    families: dict[str, Counter] = {}
+    for outcome in outcomes:
+        families.setdefault(outcome.family or '(no model)', Counter())[outcome.step] += 1
+    rows = [
+        _counts(family, counts)
+        for family, counts in sorted(families.items(), key=lambda f: -sum(f[1].values()))
+    ]
+    total = sum(families.values(), Counter())
+    columns = (
+        Column('family', 'detector'),
+        Column('configs', 'configs', 'd'),
+        Column('built', 'built with their own backbone', 'd'),
+        Column('refused', 'swap refused', 'd'),
+        Column('failed', 'failed after the swap', 'd'),
+        Column('done', 'built, trained a step and predicted after it', 'd'),
+    )
+    reasons = Counter((o.step, _short(o.reason)) for o in outcomes if o.reason)
+    why = Table(
+        'Why not',
+        (Column('step', 'step'), Column('configs', 'configs', 'd'), Column('reason', 'reason')),
+        [
+            dict(step=step, configs=count, reason=reason)
+            for (step, reason), count in sorted(
+                reasons.items(), key=lambda r: (STEPS.index(r[0][0]), -r[1])
+            )
+        ],
+    )
+    return [Table('Configs of MMDetection', columns, [*rows, _counts('all', total)]), why]
+
+
+def _counts(family: str, counts: Counter) -> dict:
+    return dict(
+        family=family,
+        configs=sum(counts.values()),
+        built=sum(counts[step] for step in ('refused', 'failed', 'done')),
+        **{step: counts[step] for step in ('refused', 'failed', 'done')},
+    )
+
+
+def _short(reason: str) -> str:
+    reason = reason.replace(str(PACKAGED), '').replace('\n', ' ')
+    return reason if len(reason) < 160 else reason[:157] + '...'

@@ -1,0 +1,182 @@
+"""Another backbone in a detector's config, with all that follows from it."""
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmdet.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+
+from ..engine.config import load_config
+from ..weights import Description
+from .backbone import choose_backbone, preprocessing_for, pretrained
+from .channels import correct_channels, measure_backbone, type_name
+from .differences import Change, differences
+from .levels import SwapError, levels_at
+from .preprocessing import (
+    drop_old_optimisation,
+    drop_old_weights,
+    import_package,
+    set_preprocessing,
+)
+
+# of the old backbone's settings these mean the same in any other
+_KEPT = ('with_cp',)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What an exchange of the backbone came to.
+
+    Attributes:
+        cfg: the new config.
+        changes: every setting that differs from the old config.
+    """
+
+    cfg: Config
+    changes: list[Change]
+
+    def __str__(self) -> str:
+        return '\n'.join(map(str, self.changes))
+
+
+def plan_swap(
+    cfg: str | Config,
+    backbone: str | Mapping | None = None,
+    checkpoint: str | None = None,
+) -> Swap:
+    """As :func:`swap_backbone`, with an account of what was changed.
+
+    Args and errors are those of :func:`swap_backbone`.
+    """
+    old = load_config(cfg) if isinstance(cfg, str) else cfg
+    if not isinstance(old, Config):
+        raise SwapError(f'give a config file, a name or a Config, not {type(old).__name__}.')
+    scope = old.get('default_scope') or 'mmdet'
+    new = copy.deepcopy(old)
+    with DefaultScope.overwrite_default_scope(scope):
+        detector = _find_detector(new)
+        _refuse_what_cannot_be(new, detector)
+        chosen, weights = choose_backbone(backbone, checkpoint)
+        before = measure_backbone(detector.backbone, 'the old backbone')
+        indices = levels_at(dict(chosen, type=f'mmdet.{chosen["type"]}'), before.strides)
+        # in another scope the name alone would find another network, mmpretrain's for example
+        kind = chosen['type'] if scope == 'mmdet' else f'mmdet.{chosen["type"]}'
+        chosen = dict(chosen, type=kind)
+        placed = dict(chosen, out_indices=indices, **_kept(detector.backbone, weights is not None))
+        after = measure_backbone(placed, 'the new backbone')
+        detector.backbone = ConfigDict(placed)
+        if weights is not None:
+            detector.backbone.init_cfg = ConfigDict(pretrained(checkpoint, weights))
+        shared = _shared_stage(chosen, indices, checkpoint, weights, detector)
+        correct_channels(detector, before, after, shared)
+        names = [name for name, _ in MODELS.build(placed).named_parameters()]
+    drop_old_weights(new, new.model, detector)
+    set_preprocessing(new.model, detector, preprocessing_for(weights))
+    drop_old_optimisation(new, names)
+    import_package(new)
+    return Swap(new, differences(old, new))
+
+
+def swap_backbone(
+    cfg: str | Config,
+    backbone: str | Mapping | None = None,
+    checkpoint: str | None = None,
+) -> Config:
+    """Exchange the backbone in the config of any MMDetection detector.
+
+    Neck, heads and shared RoI stage get the channels of the new backbone, at the strides that they
+    had; the preprocessor gets what the weights need; what belonged to the old backbone (its
+    weights, a detector's weights in ``load_from``, learning rates by layer) is taken out;
+    everything else stays. Each change is logged.
+
+    Args:
+        cfg: a file, a name such as ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``, or a config,
+            which is not changed.
+        backbone: a name of the zoo such as ``shufflenet-v1-1x-g3``
+            (:func:`~shufflenet_det.swap.backbone_names`), a ``type``, or the config of a backbone
+            of this package. By default that of the checkpoint, or ``shufflenet-v1-1x-g3``.
+        checkpoint: path or address of pretrained weights for it, as ``tools/convert_weights.py``
+            writes or lists them.
+
+    Returns:
+        The new config.
+
+    Raises:
+        SwapError: the exchange has no meaning for this model, or what takes the features cannot
+            be told; the message says which and why. A :class:`ConfigError`.
+        ConfigError: the config cannot be read, or there is no such backbone.
+        CheckpointError: the weights cannot be read.
+    """
+    swap = plan_swap(cfg, backbone, checkpoint)
+    for change in swap.changes:
+        print_log(str(change), logger='current')
+    return swap.cfg
+
+
+def _find_detector(cfg: Config) -> ConfigDict:
+    """The part of the model that holds the backbone: the model, or the detector of a tracker."""
+    model = cfg.get('model') or {}
+    for detector in (model, model.get('detector')):
+        backbone = detector.get('backbone') if isinstance(detector, Mapping) else None
+        if isinstance(backbone, Mapping) and 'type' in backbone:
+            return detector
+    raise SwapError(
+        f'the model {type_name(model)} has no `backbone` in its config that could be exchanged.'
+    )
+
+
+def _refuse_what_cannot_be(cfg: Config, detector: ConfigDict) -> None:
+    kind = type_name(cfg.model)
+    if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
+        raise SwapError(
+            f'{kind} is a classifier of mmpretrain, not a detector: configs/imagenet has '
+            f'classifiers.'
+        )
+    if 'language_model' in detector:
+        raise SwapError(
+            f'{kind} matches its features with those of a language model, with which the backbone '
+            f'was trained: another backbone would have to be trained with it anew.'
+        )
+    if type_name(detector.get('roi_head') or {}) == 'TridentRoIHead':
+        raise SwapError(
+            f'{kind} takes three branches of its own backbone, TridentResNet, for each image.'
+        )
+    neck = detector.get('neck')
+    for part in neck if isinstance(neck, Sequence) else [neck]:
+        if part and 'rfp_backbone' in part:
+            raise SwapError(
+                f'the neck {type_name(part)} runs the backbone a second time, with connections '
+                f'that only DetectoRS_ResNet has. Use FPN as the neck.'
+            )
+
+
+def _kept(backbone: ConfigDict, is_pretrained: bool) -> dict:
+    """Settings of the old backbone that mean the same for the new one."""
+    kept = {key: backbone[key] for key in _KEPT if backbone.get(key)}
+    if type_name(backbone.get('norm_cfg') or {}) == 'SyncBN':
+        kept['norm_cfg'] = dict(type='SyncBN')
+    # statistics that nothing was trained with are not worth keeping
+    if backbone.get('norm_eval') and is_pretrained:
+        kept['norm_eval'] = True
+    return kept
+
+
+def _shared_stage(
+    chosen: dict,
+    indices: tuple[int, ...],
+    checkpoint: str | None,
+    weights: Description | None,
+    detector: ConfigDict,
+) -> dict | None:
+    """Config of the stage after the last level as the head of each RoI (Faster R-CNN C4)."""
+    shared = (detector.get('roi_head') or {}).get('shared_head')
+    if not shared:
+        return None
+    stage = indices[-1] + 1
+    cfg = dict(type='SharedRoIStage', backbone=chosen, stage=stage)
+    if weights is not None:
+        cfg['norm_eval'] = True
+        cfg['init_cfg'] = pretrained(checkpoint, weights, f'layers.{stage - 1}.')
+    return cfg

@@ -1,0 +1,73 @@
+"""A config that inherits another and states what differs, as people write them."""
+import os
+from pathlib import Path
+
+import mmdet
+from mmengine.config import Config
+
+from ..engine.cli import write_atomically
+from ..errors import ConfigError
+from .differences import as_code, overrides, plain
+from .levels import SwapError
+
+_PACKAGED = Path(mmdet.__file__).resolve().parent / '.mim' / 'configs'
+
+
+def check_output(out: str | Path, force: bool) -> Path:
+    """The file to write, if it may be written.
+
+    Raises:
+        ConfigError: it exists, has another ending than ``.py``, or its folder is missing.
+    """
+    out = Path(out)
+    if out.suffix != '.py':
+        raise ConfigError(f'--out {out}: the name of a config ends in .py.')
+    if out.exists() and not force:
+        raise ConfigError(f'--out {out} exists: choose another name, or replace it with --force.')
+    if not out.parent.is_dir():
+        raise ConfigError(f'--out {out}: there is no folder {out.parent}.')
+    return out
+
+
+def base_reference(base: str, out: Path) -> str:
+    """How a config names the one that it inherits: a name of MMDetection, or a relative path."""
+    if '::' in base:
+        return base
+    path = Path(base).resolve()
+    if path.is_relative_to(_PACKAGED):
+        return f'mmdet::{path.relative_to(_PACKAGED).as_posix()}'
+    return os.path.relpath(path, out.resolve().parent).replace(os.sep, '/')
+
+
+def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -> None:
+    """Write a config that inherits ``base`` and overrides what differs; prove that it reads so.
+
+    Args:
+        base: what the new config inherits, as it was given to ``load_config``.
+        old: the config that ``base`` reads as.
+        new: what the written config must read as.
+        out: file to write, as a whole or not at all.
+        heading: what to say in the first lines, without the ``#``.
+
+    Raises:
+        SwapError: the written file would not read as ``new``.
+    """
+    settings = overrides(plain(old), plain(new))
+    text = ''.join(f'# {line}\n' for line in heading.splitlines())
+    text += f'_base_ = {base_reference(base, out)!r}\n'
+    text += ''.join(f'{k} = {as_code(v, 97 - len(k))}\n' for k, v in settings.items())
+    # beside the real one, because relative paths in it must lead to the same files
+    draft = out.with_name(f'.{out.stem}_draft.py')
+    try:
+        draft.write_text(text)
+        same = plain(Config.fromfile(draft)) == plain(new)
+    except (SyntaxError, KeyError, TypeError, ValueError):
+        same = False
+    finally:
+        draft.unlink(missing_ok=True)
+    if not same:
+        raise SwapError(
+            f'{base} cannot be inherited and changed by a config file: what was written does not '
+            f'read as what was meant. Use shufflenet_det.swap_backbone in Python.'
+        )
+    write_atomically(out, text)

@@ -1,0 +1,77 @@
+"""``tools/swap_backbone.py`` and ``tools/survey_swap.py`` as a user runs them."""
+import json
+import subprocess
+import sys
+
+from shufflenet_det.swap.survey import Outcome, load_outcomes, shipped_configs, summary
+
+from mmengine.config import Config
+
+from ..conftest import ROOT
+
+RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+
+
+def run(tool: str, *arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, f'tools/{tool}', *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_config_is_written_and_every_change_is_said(tmp_path):
+    out = tmp_path / 'new.py'
+    process = run('swap_backbone.py', RETINANET, '--backbone', 'shufflenet-v1-0.5x-g3',
+                  '--out', out)  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert 'model.neck.in_channels: [64, 128, 256, 512] -> [12, 120, 240, 480]' in process.stdout
+    assert f'wrote {out}' in process.stdout
+    assert Config.fromfile(out).model.backbone.widen_factor == 0.5
+    again = run('swap_backbone.py', RETINANET, '--out', out)
+    assert again.returncode == 1
+    assert '--force' in again.stderr and 'Traceback' not in again.stderr
+    assert Config.fromfile(out).model.backbone.widen_factor == 0.5
+
+
+def test_refusal_says_why_and_writes_nothing(tmp_path):
+    out = tmp_path / 'new.py'
+    process = run('swap_backbone.py', 'mmdet::tridentnet/tridentnet_r50-caffe_1x_coco.py',
+                  '--backbone', "type=ShuffleNetV1 groups=3", '--out', out)  # fmt: skip
+    assert process.returncode == 1
+    assert process.stderr.startswith('error: TridentFasterRCNN takes three branches')
+    assert not list(tmp_path.iterdir())
+
+
+def test_survey_takes_configs_through_all_steps_and_resumes(tmp_path):
+    out = tmp_path / 'survey.jsonl'
+    only = ['yolox/yolox_tiny_8xb8', 'centernet/centernet_tta', 'misc/d2_mask']
+    process = run('survey_swap.py', '--only', *only, '--jobs', 1, '--out', out)
+    assert process.returncode == 0, process.stderr[-3000:]
+    steps = {o.config.split('/')[0]: o.step for o in load_outcomes(out)}
+    assert steps == dict(yolox='done', centernet='no model', misc='not built')
+    assert 'Detectron2' in process.stdout
+    lines = out.read_text()
+    again = run('survey_swap.py', '--only', *only, '--jobs', 1, '--out', out)
+    assert again.stdout == process.stdout
+    assert out.read_text() == lines
+
+
+def test_survey_counts_by_family_and_reason(tmp_path):
+    outcomes = [
+        Outcome('a.py', 'FCOS', 'ResNet', 'done'),
+        Outcome('b.py', 'FCOS', 'ResNet', 'refused', 'why'),
+        Outcome('c.py', 'RPN', 'ResNet', 'not built', 'because'),
+    ]
+    counts, reasons = summary(outcomes)
+    assert counts.rows[0] | dict(family='FCOS') == dict(
+        family='FCOS', configs=2, built=2, refused=1, failed=0, done=1
+    )
+    assert counts.rows[-1] == dict(
+        family='all', configs=3, built=2, refused=1, failed=0, done=1
+    )
+    assert [row['reason'] for row in reasons.rows] == ['because', 'why']
+    json.dumps(counts.rows)
+
+
+def test_survey_is_of_the_812_configs_that_mmdetection_ships():
+    assert len(shipped_configs()) == 812
