@@ -4,6 +4,7 @@ python tools/convert_weights.py SOURCE OUT [--to LAYOUT] [--shuffle ORDER] [--fo
 python tools/convert_weights.py --list [--format FORMAT]
 """
 import argparse
+import shlex
 from pathlib import Path
 
 from shufflenet_det.benchmark.rendering import as_json, as_markdown, as_text
@@ -64,9 +65,10 @@ def usage(converted: Converted, out: Path, layout: str) -> str:
         ):
             lines.append(f"  data_preprocessor=dict(type='{kind}',  # of a {of}")
             lines.append(f'                         {_arguments(settings)})')
+    quoted = shlex.quote(str(out))
     lines += [
         'Or put this backbone into a detector:',
-        f'  python tools/swap_backbone.py CONFIG --checkpoint {out} --out NEW_CONFIG',
+        f'  python tools/swap_backbone.py CONFIG --checkpoint {quoted} --out NEW_CONFIG',
     ]
     return '\n'.join(lines)
 

@@ -13,14 +13,12 @@ from torch.utils.data import Dataset
 
 from ..compat.checkpoint import CheckpointError, KeyReport, compare_keys
 from ..errors import ConfigError, DataError, shorten
-from ..weights import RECORD_KEY, check_preprocessing, record_of
+from ..weights import check_preprocessing
 
 
 @HOOKS.register_module()
 class ConsistencyHook(Hook):
     """Compare the model, the data set and the checkpoint before the first image is used.
-
-    Checkpoints that are saved get a record of what their weights need (docs/weights.md).
 
     Raises:
         ConfigError: a head's ``num_classes`` is not the number of the data set's classes, or a
@@ -45,9 +43,6 @@ class ConsistencyHook(Hook):
             require_complete(self._keys)
             _require_training_state(checkpoint)
             _require_same_pretraining(runner, meta)
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint['meta'][RECORD_KEY] = record_of(runner.model).to_json()
 
     def before_train(self, runner: Runner) -> None:
         check_preprocessing(runner.model)

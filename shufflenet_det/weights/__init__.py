@@ -1,9 +1,10 @@
 """Weights in and out: what files of them hold and need, checked wherever they are loaded."""
-from . import checking, public
-from .checking import check_preprocessing, record_of
+from . import checking, public, recording
+from .checking import check_preprocessing
 from .describe import Description, describe_checkpoint
-from .preprocessing import Preprocessing, effective_preprocessing
+from .preprocessing import Preprocessing
 from .record import RECORD_KEY, WeightsRecord
+from .recording import record_of
 
 __all__ = [
     'Description',
@@ -12,13 +13,13 @@ __all__ = [
     'WeightsRecord',
     'check_preprocessing',
     'describe_checkpoint',
-    'effective_preprocessing',
     'install',
     'record_of',
 ]
 
 
 def install() -> None:
-    """Make mmengine compare what files need with the model, and know ``shufflenet://`` names."""
+    """Make mmengine record what weights need, hold models to it, and know ``shufflenet://``."""
+    recording.install()
     checking.install()
     public.install()

@@ -7,10 +7,13 @@ of the ``init_weights`` of the whole.
 """
 import functools
 import logging
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseModel
 from torch import nn
 
 from ..compat.checkpoint import CheckpointError, after_load
@@ -19,24 +22,11 @@ from ..models.classifier import ClassifierPreprocessor
 from ..models.shuffle_unit import ShuffleUnit
 from ..models.shufflenet_v1 import ShuffleNetV1
 from .preprocessing import Preprocessing, preprocessing_of
-from .record import WeightsRecord, read_record
+from .record import read_record
+from .recording import unwrapped
 
 # parts of models with preprocessing that nothing has been compared with yet, and the file's name
 _waiting: WeakKeyDictionary[nn.Module, tuple[Preprocessing, str]] = WeakKeyDictionary()
-
-
-def record_of(model: nn.Module) -> WeightsRecord:
-    """What the weights of a model need: the model as it is."""
-    model = _unwrapped(model)
-    nets = [module for module in model.modules() if isinstance(module, ShuffleNetV1)]
-    orders = {module.shuffle for module in model.modules() if isinstance(module, ShuffleUnit)}
-    backbone = nets[0] if nets else getattr(model, 'backbone', None)
-    return WeightsRecord(
-        backbone=None if backbone is None else type(backbone).__name__,
-        variant=nets[0].variant if nets else {},
-        shuffle=orders.pop() if len(orders) == 1 else None,
-        preprocessing=preprocessing_of(getattr(model, 'data_preprocessor', None)),
-    )
 
 
 def check_preprocessing(model: nn.Module) -> None:
@@ -45,7 +35,7 @@ def check_preprocessing(model: nn.Module) -> None:
     Raises:
         CheckpointError: a part was loaded from a file that needs another preprocessing.
     """
-    model = _unwrapped(model)
+    model = unwrapped(model)
     waiting = [_waiting.pop(part) for part in model.modules() if part in _waiting]
     preprocessor = getattr(model, 'data_preprocessor', None)
     in_effect = preprocessing_of(preprocessor)
@@ -61,16 +51,14 @@ def check_preprocessing(model: nn.Module) -> None:
             raise CheckpointError(_other_preprocessing(needed, in_effect, preprocessor, name))
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) or isinstance(model, BaseTTAModel) else model
-
-
 def _check_loaded(module: nn.Module, origin: Origin) -> None:
     record = read_record(origin.meta, origin.name)
     # what an earlier file needed is overwritten with its tensors
     _waiting.pop(module, None)
     if record is None:
         return
+    if record.variant:
+        _check_variant(module, record.variant, origin.name)
     if record.shuffle is not None:
         _check_shuffle(module, record.shuffle, origin.name)
     if record.preprocessing is not None:
@@ -79,14 +67,36 @@ def _check_loaded(module: nn.Module, origin: Origin) -> None:
             check_preprocessing(module)
 
 
+def _switches(module: nn.Module) -> Iterator[tuple[str, bool]]:
+    """The arguments of each ShuffleNet v1 that tensors of the same names and shapes may hide."""
+    for part in module.modules():
+        # units, not networks: a stage in an RoI head is one without its network
+        if isinstance(part, ShuffleUnit):
+            yield 'with_se', not isinstance(part.se, nn.Identity)
+        elif isinstance(part, ShuffleNetV1):
+            yield 'shallow', part.variant.get('shallow', False)
+
+
+def _check_variant(module: nn.Module, variant: Mapping[str, Any], name: str) -> None:
+    for argument, value in _switches(module):
+        needed = variant.get(argument, False)
+        if value != needed:
+            raise CheckpointError(
+                f'checkpoint {name} is of a ShuffleNetV1 with {argument}={needed} and the model '
+                f'has {argument}={value}: the tensors fit only in part. Set '
+                f'{argument}={needed} of each ShuffleNetV1 in the config, or give weights that '
+                f'were trained with {argument}={value}.'
+            )
+
+
 def _check_shuffle(module: nn.Module, needed: str, name: str) -> None:
     for unit in module.modules():
         if isinstance(unit, ShuffleUnit) and unit.shuffle != needed:
             raise CheckpointError(
                 f'checkpoint {name} needs shuffle={needed!r} and the model has '
                 f'shuffle={unit.shuffle!r}: the tensors fit, the features would be useless. Set '
-                f'shuffle={needed!r} of each ShuffleNetV1 in the config, or try '
-                f'`python tools/convert_weights.py {name} OUT --shuffle {unit.shuffle}`.'
+                f'shuffle={needed!r} of each ShuffleNetV1 in the config, or try `python '
+                f'tools/convert_weights.py {shlex.quote(name)} OUT --shuffle {unit.shuffle}`.'
             )
 
 

@@ -13,7 +13,7 @@ from ..errors import ConfigError, shorten
 from ..models.shufflenet_v1 import ShuffleNetV1
 from ..models.widths import STAGE2_CHANNELS
 from .describe import Description, describe
-from .layouts import Tensors, backbone_tensors, layers_of_authors, renamed, tensors_of
+from .layouts import WRAPPER, Tensors, backbone_tensors, layers_of_authors, renamed, tensors_of
 from .record import RECORD_KEY, WeightsRecord
 from .shuffle_order import reordered
 
@@ -115,10 +115,11 @@ def _taken(tensors: Tensors, found: Description, name: str) -> tuple[Tensors, li
                 f'{shorten(unknown)}.'
             )
         return taken, []
-    backbone = backbone_tensors(tensors, found.prefix)
+    prefix = found.prefix.removeprefix(WRAPPER)
+    backbone = backbone_tensors(tensors, prefix)
     taken = {f'backbone.{n}': t for n, t in backbone.items()}
     kept = 'the backbone'
-    if found.prefix == 'backbone.' and _HEAD[0] in tensors:
+    if prefix == 'backbone.' and _HEAD[0] in tensors:
         taken |= {n: tensors[n] for n in _HEAD if n in tensors}
         kept = 'the backbone and the classifier'
     notes = []
@@ -140,10 +141,10 @@ def _require_whole(backbone: Tensors, head: Tensors, found: Description, name: s
     if head:
         weight, bias = _HEAD
         shapes |= {n: tuple(t.shape) for n, t in head.items()}
-        classes = head[weight].shape[0] if weight in head else None
-        expected[weight] = (classes, model.out_channels[-1])
+        classes = tuple(head[weight].shape[:1]) if weight in head else ()
+        expected[weight] = (*classes, model.out_channels[-1])
         if bias in head:
-            expected[bias] = (classes,)
+            expected[bias] = classes
     missing = [n for n in expected if n not in shapes and not n.endswith('num_batches_tracked')]
     wrong = [n for n in expected if n in shapes and shapes[n] != expected[n]]
     unknown = [n for n in shapes if n not in expected]

@@ -7,12 +7,15 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..compat.checkpoint import CheckpointError
 from .layouts import (
+    WRAPPER,
     Tensors,
     backbone_prefix,
     backbone_tensors,
+    has_all_stages,
     is_of_authors,
     layers_of_authors,
     renamed,
+    stored_tensors,
     tensors_of,
     variant_of,
 )
@@ -36,7 +39,10 @@ class Description:
         preprocessing: what the pixels go through; None if not known.
         recorded: whether shuffle and preprocessing are written in the file; else they are what
             all public files of the layout need.
-        prefix: before the names of the backbone's tensors, such as ``'backbone.'``.
+        prefix: before the names of the backbone's tensors, such as ``'backbone.'``, as
+            ``init_cfg=dict(type='Pretrained', prefix=...)`` needs it.
+        complete: whether all three stages of a ``ShuffleNetV1`` are under ``prefix``: a C4 detector
+            has stage 4 in its RoI head, others may end before it. True for another network.
     """
 
     layout: str
@@ -46,6 +52,7 @@ class Description:
     preprocessing: Preprocessing | None
     recorded: bool
     prefix: str
+    complete: bool
 
 
 def describe_checkpoint(source: str) -> Description:
@@ -61,7 +68,9 @@ def describe_checkpoint(source: str) -> Description:
     public = find_public(source)
     if public is not None and public.is_url:
         needs = public.needs
-        return Description('ours', **vars(needs), recorded=False, prefix='backbone.')
+        return Description(
+            'ours', **vars(needs), recorded=False, prefix='backbone.', complete=True
+        )
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     return describe(checkpoint, source)
 
@@ -76,27 +85,32 @@ def describe(checkpoint: Mapping[str, Any], name: str) -> Description:
     Raises:
         CheckpointError: its record is damaged or is not of its tensors.
     """
-    tensors = tensors_of(checkpoint)
+    tensors, stored = tensors_of(checkpoint), stored_tensors(checkpoint)
     meta = checkpoint.get('meta')
     record = read_record(meta if isinstance(meta, Mapping) else None, name)
     if is_of_authors(tensors):
         layout, prefix, default = 'authors', '', ('transposed', RAW_BGR)
         backbone = _of_authors(tensors)
+        complete = has_all_stages(backbone, '')
     else:
-        found = backbone_prefix(tensors)
+        found = backbone_prefix(stored)
         layout, prefix, default = 'ours', found or '', ('standard', IMAGENET)
-        backbone = {} if found is None else backbone_tensors(tensors, found)
+        backbone = {} if found is None else backbone_tensors(tensors, found.removeprefix(WRAPPER))
+        complete = has_all_stages(stored, prefix)
     variant = variant_of(backbone)
     if variant is None:
-        return _describe_other(tensors, record)
+        return _describe_other(stored, record)
+    where = dict(prefix=prefix, complete=complete)
     if record is None:
-        return Description(layout, 'ShuffleNetV1', variant, *default, recorded=False, prefix=prefix)
-    if record.variant != variant and _has_all_stages(backbone):
+        return Description(layout, 'ShuffleNetV1', variant, *default, recorded=False, **where)
+    # of a model with several such networks that differ, the record tells no variant
+    if record.variant and record.variant != variant and has_all_stages(backbone, ''):
         raise CheckpointError(
             f'the record of {name} is not of its tensors: it tells of {record.variant}, their '
             f'shapes of {variant}. Convert the weights again with tools/convert_weights.py.'
         )
-    return Description(layout, **vars(record), recorded=True, prefix=prefix)
+    needs = vars(record) | dict(variant=record.variant or variant)
+    return Description(layout, **needs, recorded=True, **where)
 
 
 def _of_authors(tensors: Tensors) -> Tensors:
@@ -106,12 +120,10 @@ def _of_authors(tensors: Tensors) -> Tensors:
     }
 
 
-def _has_all_stages(backbone: Tensors) -> bool:
-    return any(name.startswith('layers.2.') for name in backbone)
-
-
-def _describe_other(tensors: Tensors, record: WeightsRecord | None) -> Description:
-    prefix = 'backbone.' if any(name.startswith('backbone.') for name in tensors) else ''
+def _describe_other(stored: Tensors, record: WeightsRecord | None) -> Description:
+    prefixes = ('backbone.', WRAPPER + 'backbone.')
+    prefix = next((p for p in prefixes if any(name.startswith(p) for name in stored)), '')
+    where = dict(prefix=prefix, complete=True)
     if record is None:
-        return Description('other', None, {}, None, None, recorded=False, prefix=prefix)
-    return Description('other', **vars(record), recorded=True, prefix=prefix)
+        return Description('other', None, {}, None, None, recorded=False, **where)
+    return Description('other', **vars(record), recorded=True, **where)

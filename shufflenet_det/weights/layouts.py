@@ -8,6 +8,8 @@ from ..models.widths import BOTTLENECK_RATIO, SHALLOW_STAGE_BLOCKS, STAGE_BLOCKS
 
 Tensors = dict[str, Tensor]
 
+WRAPPER = 'module.'
+"""What ``DataParallel`` puts before the names, and mmengine takes away if no prefix is asked."""
 _FIRST = 'conv1.conv.weight'
 _SHARED_STAGE = 'roi_head.shared_head.'
 _AUTHORS_FIRST = 'first_conv.0.weight'
@@ -49,14 +51,15 @@ def renamed(tensors: Mapping[str, Tensor], layers: Mapping[str, str]) -> tuple[T
     return found, unknown
 
 
+def stored_tensors(checkpoint: Mapping[str, Any]) -> Tensors:
+    """The tensors of a checkpoint under the names that stand in it."""
+    content = checkpoint.get('state_dict', checkpoint)
+    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+
+
 def tensors_of(checkpoint: Mapping[str, Any]) -> Tensors:
     """The tensors of a checkpoint, without the prefix that ``DataParallel`` gives them."""
-    content = checkpoint.get('state_dict', checkpoint)
-    return {
-        name.removeprefix('module.'): value
-        for name, value in content.items()
-        if isinstance(value, Tensor)
-    }
+    return {n.removeprefix(WRAPPER): t for n, t in stored_tensors(checkpoint).items()}
 
 
 def is_of_authors(names: Iterable[str]) -> bool:
@@ -74,6 +77,13 @@ def backbone_prefix(names: Iterable[str]) -> str | None:
         and name.removesuffix(_FIRST) + 'layers.0.0.g_conv_1x1_compress.conv.weight' in names
     ]
     return min(prefixes, key=lambda prefix: (len(prefix), prefix), default=None)
+
+
+def has_all_stages(names: Iterable[str], prefix: str) -> bool:
+    """Whether the three stages of a ShuffleNet v1 are all under the prefix."""
+    names = tuple(names)
+    stages = (f'{prefix}layers.{stage}.' for stage in range(len(STAGE_BLOCKS)))
+    return all(any(name.startswith(stage) for name in names) for stage in stages)
 
 
 def backbone_tensors(tensors: Mapping[str, Tensor], prefix: str) -> Tensors:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmdet.models.data_preprocessors import ReIDDataPreprocessor
-from mmdet.registry import MODELS
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
@@ -73,14 +72,6 @@ def preprocessing_of(preprocessor: nn.Module | None) -> Preprocessing | None:
     # MultiBranchDataPreprocessor of the semi-supervised detectors hands on to another
     inner = getattr(preprocessor, 'data_preprocessor', None)
     return None if inner is None else preprocessing_of(inner)
-
-
-def effective_preprocessing(data_preprocessor_cfg: dict | None) -> Preprocessing | None:
-    """What the ``data_preprocessor`` of a config does, or None where that cannot be known."""
-    kind = (data_preprocessor_cfg or {}).get('type')
-    if kind is None or (isinstance(kind, str) and MODELS.get(kind) is None):
-        return None
-    return preprocessing_of(MODELS.build(data_preprocessor_cfg))
 
 
 def _triple(values: Tensor | Sequence[float]) -> Triple:

@@ -78,7 +78,7 @@ def read_record(meta: Mapping[str, Any] | None, name: str) -> WeightsRecord | No
         return None
     try:
         return WeightsRecord.from_json(meta[RECORD_KEY])
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(
             f'the record of {name}, which says what its weights need, is damaged or of another '
             f'version ({error}). Convert the weights again with tools/convert_weights.py.'
@@ -101,6 +101,8 @@ def _variant(content: Any) -> dict[str, Any]:
         check_widths(content['stem_channels'], stages, content['groups'])
     except ConfigError as error:
         raise ValueError(str(error)) from None
+    # wider than any network; what is too wide for torch fails there in other ways
+    _require(max(stages) < 10**6, 'stage_channels is too wide')
     switches = {key: content[key] for key in _SWITCHES & set(content)}
     _require(all(value is True for value in switches.values()), 'variant has another switch')
     return {**content, 'stage_channels': tuple(stages)}

@@ -1,6 +1,7 @@
 """The command line that converts weights, in this process: each start of Python takes seconds."""
 import json
 import runpy
+import shlex
 from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError, read_checkpoint
@@ -66,6 +67,13 @@ def test_converts_and_says_how_to_use_the_file(convert, source, tmp_path, name):
     model = ImageClassifier(cfg.backbone, cfg.head, cfg.classifier)
     model.init_weights()
     load_checkpoint(model, str(out), strict=True)
+
+
+def test_a_printed_command_can_be_pasted(convert, source, tmp_path):
+    out = tmp_path / "it's mine.pth"
+    status, said = convert(source, out)
+    assert status == 0
+    assert shlex.split(said.splitlines()[-1])[3:5] == ['--checkpoint', str(out)]
 
 
 def test_target_layout_and_order(convert, source, tmp_path):

@@ -9,16 +9,15 @@ from shufflenet_det.data import CheckedCocoDataset
 from shufflenet_det.engine import ConsistencyHook
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.engine.setup import add_consistency_check
-from shufflenet_det.models import ImageClassifier
+from shufflenet_det.models import ImageClassifier, ShuffleNetV1
 from shufflenet_det.weights import (
     RECORD_KEY,
     Preprocessing,
     WeightsRecord,
-    effective_preprocessing,
     record_of,
 )
 from shufflenet_det.weights.convert import as_file, convert
-from shufflenet_det.weights.preprocessing import IMAGENET, RAW_BGR
+from shufflenet_det.weights.preprocessing import IMAGENET, RAW_BGR, preprocessing_of
 
 import pytest
 import torch
@@ -207,28 +206,51 @@ def test_classifier(authors, tmp_path):
     assert record_of(model) == record
 
 
-def test_hook_writes_the_record_of_what_is_trained():
-    model = build(config(shuffle='none', mean=[1, 2, 3]))
-    checkpoint = dict(meta={})
-    ConsistencyHook().before_save_checkpoint(type('R', (), dict(model=model)), checkpoint)
-    assert WeightsRecord.from_json(checkpoint['meta'][RECORD_KEY]) == WeightsRecord(
-        backbone='ShuffleNetV1',
-        variant=dict(groups=3, stem_channels=12, stage_channels=(120, 240, 480)),
-        shuffle='none',
-        preprocessing=Preprocessing((1, 2, 3), IMAGENET.std, 'rgb'),
+@pytest.mark.parametrize(
+    'variant', [dict(with_se=True), dict(shallow=True, stage_channels=(120, 240, 480))]
+)
+@pytest.mark.parametrize('without', [False, True])
+def test_tensors_of_another_variant_that_fit_in_part(variant, without, tmp_path):
+    saved, built = (variant, {}) if without else ({}, variant)
+    (name,) = variant.keys() - {'stage_channels'}
+    files = {}
+    for options in (saved, built):
+        model = build(config_of(options))
+        content = dict(meta={RECORD_KEY: record_of(model).to_json()}, state_dict=model.state_dict())
+        files[str(options)] = path = str(tmp_path / f'{len(files)}.pth')
+        torch.save(content, path)
+    needs = f'with {name}={without} and the model has {name}={not without}.*Set {name}={without} of'
+    with pytest.raises(CheckpointError, match=needs):
+        load_checkpoint(build(config_of(built)), files[str(saved)])
+    net = ShuffleNetV1(widen_factor=0.5, out_indices=(2,), **built)
+    with pytest.raises(CheckpointError, match=needs):
+        load_checkpoint(net, files[str(saved)], revise_keys=[(r'^backbone\.', '')])
+    load_checkpoint(build(config_of(built)), files[str(built)])
+
+
+def config_of(variant: dict) -> Config:
+    cfg = config()
+    for part in (cfg.model.backbone, cfg.model.roi_head.shared_head.backbone):
+        part.update(variant)
+    return cfg
+
+
+def test_a_stage_of_another_variant(tmp_path):
+    model = ImageClassifier(
+        dict(type='ShuffleNetV1', widen_factor=0.5, with_se=True),
+        dict(type='LinearHead', num_classes=2),
     )
-    other = ImageClassifier(
-        dict(type='MobileNetV1', widen_factor=0.25), dict(type='LinearHead', num_classes=2)
-    )
-    assert record_of(other) == WeightsRecord('MobileNetV1', {}, None, IMAGENET)
+    content = dict(meta={RECORD_KEY: record_of(model).to_json()}, state_dict=model.state_dict())
+    torch.save(content, path := tmp_path / 'x.pth')
+    stage = config().model.roi_head.shared_head
+    stage.init_cfg = dict(type='Pretrained', checkpoint=str(path), prefix='backbone.layers.2.')
+    with pytest.raises(CheckpointError, match='with_se=True and the model has with_se=False'):
+        MODELS.build(stage).init_weights()
 
 
 @pytest.mark.parametrize(
     ('cfg', 'expected'),
     [
-        (None, None),
-        (dict(), None),
-        (dict(type='Unheard'), None),
         (dict(type='BaseDataPreprocessor'), None),
         (dict(type='DetDataPreprocessor'), RAW_BGR),
         (dict(type='mmdet.DetDataPreprocessor', bgr_to_rgb=True),
@@ -242,9 +264,9 @@ def test_hook_writes_the_record_of_what_is_trained():
         (dict(type='ClassifierPreprocessor', **RAW_BGR.as_classifier_cfg()), RAW_BGR),
     ],
 )  # fmt: skip
-def test_preprocessing_of_a_config(cfg, expected):
-    found = effective_preprocessing(cfg)
-    assert found == expected
+def test_preprocessing_of_each_kind(cfg, expected):
+    assert preprocessing_of(MODELS.build(cfg)) == expected
+    assert preprocessing_of(None) is None
 
 
 def test_digits_of_mean_and_std_are_no_difference():

@@ -199,6 +199,9 @@ def test_weights_of_other_and_of_incomplete_networks_are_refused():
         convert(state | wrong, 'x')
     with pytest.raises(CheckpointError, match=r'another shape of head\.fc\.weight'):
         convert({**state, 'head.fc.weight': torch.zeros(7, 9)}, 'x')
+    for name in ('head.fc.weight', 'head.fc.bias'):
+        with pytest.raises(CheckpointError, match=rf'another shape of {name}'):
+            convert({**state, name: torch.zeros(())}, 'x')
 
 
 def test_backbone_of_a_c4_detector_in_training():

@@ -41,15 +41,34 @@ def test_ours_by_shapes(groups, prefix, path):
     state = {prefix + name: tensor for name, tensor in net.state_dict().items()}
     found = describe_checkpoint(saved(path, dict(state_dict=state)))
     assert found.variant == net.variant
-    assert found.prefix == prefix.removeprefix('module.')
+    assert (found.prefix, found.complete) == (prefix, True)
     assert (found.layout, found.backbone, found.shuffle) == ('ours', 'ShuffleNetV1', 'standard')
     assert (found.preprocessing, found.recorded) == (IMAGENET, False)
+    # what MMDetection makes of the prefix
+    init_cfg = dict(type='Pretrained', checkpoint=str(path), prefix=found.prefix or None)
+    loaded = ShuffleNetV1(**found.variant, init_cfg=init_cfg)
+    loaded.init_weights()
+    assert torch.equal(loaded.layers[2][0].depthwise_conv3x3_bn.conv.weight,
+                       net.layers[2][0].depthwise_conv3x3_bn.conv.weight)
 
 
 def test_a_detector_that_did_not_build_the_last_stage(path):
     net = ShuffleNetV1(widen_factor=0.5, out_indices=(2,))
     state = {f'backbone.{name}': tensor for name, tensor in net.state_dict().items()}
-    assert describe_checkpoint(saved(path, state)).variant == WIDTHS
+    found = describe_checkpoint(saved(path, state))
+    assert (found.variant, found.complete) == (WIDTHS, False)
+
+
+@pytest.mark.parametrize('wrapper', ['', 'module.'])
+def test_stage_4_of_a_c4_detector_is_not_under_the_prefix(wrapper, path):
+    net = ShuffleNetV1(widen_factor=0.5)
+    state = {
+        f'{wrapper}backbone.{name}'.replace('backbone.layers.2.', 'roi_head.shared_head.'): tensor
+        for name, tensor in net.state_dict().items()
+    }
+    found = describe_checkpoint(saved(path, state))
+    assert found.variant == WIDTHS
+    assert (found.prefix, found.complete) == (f'{wrapper}backbone.', False)
 
 
 @pytest.mark.parametrize(('groups', 'factor'), STEMS)
@@ -58,6 +77,7 @@ def test_authors_by_shapes(groups, factor, path):
     (public,) = (f for f in PUBLIC_FILES if f.name == f'authors-{factor:g}x-g{groups}')
     assert found.variant == public.needs.variant
     assert (found.layout, found.shuffle, found.preprocessing) == ('authors', 'transposed', RAW_BGR)
+    assert found.complete
 
 
 def test_recorded(path):
@@ -80,13 +100,15 @@ def test_other_networks(path):
     found = describe_checkpoint(saved(path, torchvision.models.resnet18().state_dict()))
     assert (found.layout, found.backbone, found.variant) == ('other', None, {})
     assert (found.shuffle, found.preprocessing, found.prefix) == (None, None, '')
+    assert found.complete
     net = MobileNetV1(widen_factor=0.25)
-    state = {f'backbone.{name}': tensor for name, tensor in net.state_dict().items()}
+    state = {f'module.backbone.{name}': tensor for name, tensor in net.state_dict().items()}
     record = WeightsRecord('MobileNetV1', {}, None, RAW_BGR)
     content = dict(meta={RECORD_KEY: record.to_json()}, state_dict=state)
     found = describe_checkpoint(saved(path, content))
     assert (found.layout, found.backbone) == ('other', 'MobileNetV1')
-    assert (found.preprocessing, found.recorded, found.prefix) == (RAW_BGR, True, 'backbone.')
+    assert (found.preprocessing, found.recorded) == (RAW_BGR, True)
+    assert (found.prefix, found.complete) == ('module.backbone.', True)
 
 
 def test_crooked_tensors_are_another_network(path):
@@ -106,7 +128,7 @@ def test_public_files_by_name_and_address(monkeypatch):
         found = describe_checkpoint(source)
         assert found.variant == ShuffleNetV1().variant
         assert (found.layout, found.prefix, found.shuffle) == ('ours', 'backbone.', 'standard')
-        assert found.preprocessing == IMAGENET
+        assert (found.preprocessing, found.complete) == (IMAGENET, True)
     with pytest.raises(CheckpointNotFoundError, match='shufflenet://nix is no public file.*--list'):
         describe_checkpoint('shufflenet://nix')
     with pytest.raises(CheckpointNotFoundError, match=r'browser from https://1drv\.ms'):
@@ -155,11 +177,13 @@ GOOD = json.loads(WeightsRecord('ShuffleNetV1', WIDTHS, 'standard', IMAGENET).to
         dict(variant=GOOD['variant'] | dict(groups='3')),
         dict(variant=GOOD['variant'] | dict(stage_channels=[100, 200, 400])),
         dict(variant=GOOD['variant'] | dict(stage_channels='abc')),
+        dict(variant=GOOD['variant'] | dict(stage_channels=[120, 240, 480 * 10**30])),
         dict(variant=GOOD['variant'] | dict(shallow=1)),
         dict(variant=GOOD['variant'] | dict(init_cfg={})),
         dict(preprocessing=[]),
         dict(preprocessing=GOOD['preprocessing'] | dict(mean=[1, 2])),
         dict(preprocessing=GOOD['preprocessing'] | dict(mean=[1, 2, float('nan')])),
+        dict(preprocessing=GOOD['preprocessing'] | dict(mean=[1, 2, 10**400])),
         dict(preprocessing=GOOD['preprocessing'] | dict(std=[1, 0, 1])),
         dict(preprocessing=GOOD['preprocessing'] | dict(std=[1, '2', 1])),
         dict(preprocessing=GOOD['preprocessing'] | dict(channel_order='grb')),
