@@ -1,10 +1,9 @@
-"""One's own data divided, written and configured."""
+"""One's own data divided and written."""
 import json
 from collections import Counter
 from pathlib import Path
 
 from shufflenet_det.data.own import prepare
-from shufflenet_det.data.own.config import DEFAULT_BASE, load_base, path_from, schedule_for
 from shufflenet_det.data.own.records import Box, Picture
 from shufflenet_det.data.own.split import classes_in, split
 from shufflenet_det.errors import ConfigError, DataError
@@ -12,12 +11,8 @@ from shufflenet_det.errors import ConfigError, DataError
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
-from mmengine.config import Config
 
-from ..conftest import ROOT
-from .own_files import coco_tables, voc_object, write_images, write_json, write_voc
-
-FPN = 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py'
+from .own_files import BOXES, labels, voc_object, write_images, write_voc
 
 
 def showing(*classes: str, name: str = 'a.jpg') -> Picture:
@@ -68,35 +63,9 @@ def test_images_that_cannot_be_spared():
         split([showing('a')], 0.2, 0)
 
 
-@pytest.mark.parametrize(
-    ('images', 'steps', 'expected'),
-    [
-        (48, None, (8, 6, 167)),
-        (48, 150, (8, 6, 25)),
-        (3, 10, (3, 1, 10)),
-        (8000, None, (8, 1000, 12)),
-        (8000, 10, (8, 1000, 1)),
-    ],
-)
-def test_schedule_is_sized_to_the_images(images, steps, expected):
-    schedule = schedule_for(images, steps)
-    assert (schedule.batch, schedule.steps, schedule.epochs) == expected
-    assert schedule.interval * 5 >= schedule.epochs
-
-
-BOXES = {
-    f'{number}.jpg': [('mug', [2, 3, 20, 15])] if number % 2 else [('tea pot', [1, 1, 8, 9])]
-    for number in range(10)
-}
-
-
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return write_images(tmp_path / 'photos', *BOXES)
-
-
-def labels(photos: Path, boxes: dict = BOXES, name: str = 'labels.json', **options) -> Path:
-    return write_json(photos.parent / name, coco_tables(boxes, **options))
 
 
 def tables(out: Path, part: str) -> dict:
@@ -131,23 +100,6 @@ def test_voc_and_coco_of_the_same_objects_give_the_same(photos, tmp_path):
         assert tables(tmp_path / 'coco', part) == tables(tmp_path / 'voc', part)
 
 
-def test_config_trains_on_the_data_wherever_both_are_moved(photos, tmp_path):
-    prepare(photos, labels(photos), tmp_path / 'own', steps=30)
-    cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
-    assert cfg.model.roi_head.bbox_head.num_classes == 2
-    assert cfg.model.train_cfg.rcnn.sampler.num == 32
-    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
-    assert cfg.train_cfg.max_epochs == 30
-    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 40
-    tmp_path = tmp_path.rename(tmp_path.with_name(f'{tmp_path.name}_moved'))
-    cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
-    data = cfg.train_dataloader.dataset
-    images = Path(data.data_root, data.data_prefix.img)
-    assert images.resolve() == (tmp_path / 'photos').resolve()
-    assert Path(data.data_root, data.ann_file).is_file()
-    assert Path(cfg.val_evaluator.ann_file).is_file()
-
-
 def test_images_without_objects_are_trained_on(photos, tmp_path):
     boxes = {**BOXES, **dict.fromkeys([f'{number}.jpg' for number in range(5)], ())}
     prepared = prepare(photos, labels(photos, boxes), tmp_path / 'own')
@@ -155,22 +107,6 @@ def test_images_without_objects_are_trained_on(photos, tmp_path):
     assert len(dataset) == len(prepared.train) == 8
     assert dataset.metainfo['classes'] == prepared.classes
     assert sum(not dataset.get_data_info(i)['instances'] for i in range(8)) >= 3
-
-
-def test_config_that_cannot_be_inherited_leaves_nothing(photos, tmp_path):
-    # MMEngine mixes no config that imports classes with one that has `_base_`
-    base = tmp_path / 'base.py'
-    text = Config.fromfile(DEFAULT_BASE).pretty_text
-    base.write_text(f'from mmdet.datasets import CocoDataset\n{text}')
-    with pytest.raises(ConfigError, match='base.py cannot be inherited, name another --base'):
-        prepare(photos, labels(photos), tmp_path / 'own', base=str(base))
-    assert not list((tmp_path / 'own').iterdir())
-
-
-def test_paths_are_relative_where_both_ends_move_together(tmp_path):
-    (tmp_path / 'a').mkdir()
-    assert path_from(tmp_path / 'a', tmp_path / 'b', tmp_path) == '../b'
-    assert path_from(tmp_path / 'a', Path('/b'), tmp_path) == '/b'
 
 
 def test_results_are_not_overwritten(photos, tmp_path):
@@ -183,6 +119,14 @@ def test_results_are_not_overwritten(photos, tmp_path):
     with pytest.raises(ConfigError, match='train.json would be replaced'):
         prepare(photos, tmp_path / 'own' / 'annotations' / 'train.json', tmp_path / 'own',
                 force=True)  # fmt: skip
+
+
+def test_picture_that_is_there_already_is_not_overwritten(photos, tmp_path):
+    picture = tmp_path / 'own' / 'annotated.jpg'
+    picture.parent.mkdir()
+    picture.write_bytes(b'of somebody else')
+    with pytest.raises(ConfigError, match='annotated.jpg exist already.*--force'):
+        prepare(photos, labels(photos), tmp_path / 'own')
 
 
 def test_nothing_is_written_for_data_that_cannot_be_used(photos, tmp_path):
@@ -225,9 +169,22 @@ def test_validation_annotations_of_ones_own(photos, tmp_path):
     assert [len(prepared.train), len(prepared.val)] == [6, 4]
     with pytest.raises(DataError, match='6 images are in both'):
         prepare(photos, train, tmp_path / 'x', val_annotations=train)
-    other = labels(photos, {'9.jpg': [('Mug', [1, 1, 9, 9])]}, 'other.json', classes=('Mug',))
-    with pytest.raises(DataError, match='classes that the training annotations lack: Mug'):
-        prepare(photos, train, tmp_path / 'x', val_annotations=other)
+
+
+@pytest.mark.parametrize('unused', [(), ('cup',)])
+def test_validation_class_that_training_lacks(photos, tmp_path, unused):
+    classes = ('mug', 'tea pot', *unused)
+    train = labels(photos, {k: BOXES[k] for k in ('0.jpg', '1.jpg')}, classes=classes)
+    boxes = {'8.jpg': [('Mug', [1, 1, 9, 9])], '9.jpg': [('mug', [1, 1, 9, 9])]}
+    val = labels(photos, boxes, 'val.json', classes=('mug', 'Mug'))
+    message = 'val.json has classes of which .* no object: Mug. Theirs are: mug, tea pot. .*--cl'
+    with pytest.raises(DataError, match=message):
+        prepare(photos, train, tmp_path / 'own', val_annotations=val)
+    # who chooses has chosen, be it all that training has
+    prepared = prepare(
+        photos, train, tmp_path / 'own', val_annotations=val, classes=['mug', 'tea pot']
+    )
+    assert [[box.category for box in p.boxes] for p in prepared.val] == [[], ['mug']]
 
 
 @pytest.mark.parametrize(
@@ -244,34 +201,3 @@ def test_validation_annotations_of_ones_own(photos, tmp_path):
 def test_arguments_that_cannot_be(photos, tmp_path, arguments, message):
     with pytest.raises((ConfigError, DataError), match=message):
         prepare(photos, labels(photos), tmp_path / 'own', **arguments)
-
-
-def test_other_bases(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    prepare(photos, labels(photos), tmp_path / 'fpn', base=FPN)
-    cfg = Config.fromfile(tmp_path / 'fpn' / 'config.py')
-    assert cfg.model.roi_head.bbox_head.num_classes == 2
-    assert cfg.model.neck.type == 'FPN'
-    name = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'
-    prepared = prepare(photos, labels(photos), tmp_path / 'cascade', base=name)
-    cfg = Config.fromfile(tmp_path / 'cascade' / 'config.py')
-    assert [head.num_classes for head in cfg.model.roi_head.bbox_head] == [2, 2, 2]
-    assert cfg.model.roi_head.bbox_head[0].type == 'Shared2FCBBoxHead'
-    # a learning rate and an optimiser for other networks stay those of their config
-    assert cfg.optim_wrapper.optimizer.type == 'SGD' and prepared.scales_rate
-    assert cfg.train_dataloader.dataset.type == 'CheckedCocoDataset'
-
-
-@pytest.mark.parametrize(
-    ('name', 'message'),
-    [
-        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'trains masks'),
-        ('mmdet::yolox/yolox_s_8xb8-300e_coco.py', 'MultiImageMixDataset: name a config'),
-        ('configs/imagenet/shufflenet-v1-1x-g3_in1k.py', 'trains by iterations'),
-        ('configs/nothing.py', 'config file not found'),
-    ],
-)
-def test_bases_that_cannot_be(name, message, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(ConfigError, match=message):
-        load_base(name)

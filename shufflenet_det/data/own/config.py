@@ -53,11 +53,15 @@ def load_base(path: str) -> Config:
     base = load_config(path)
     missing = [
         key
-        for key in ('train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper')
+        for key in (
+            'train_dataloader', 'val_dataloader', 'val_evaluator', 'test_evaluator', 'optim_wrapper'
+        )  # fmt: skip
         if not base.get(key)
     ]
     if missing:
-        raise ConfigError(f'{path} sets no {", ".join(missing)}: name a config that trains.')
+        raise ConfigError(
+            f'{path} sets no {", ".join(missing)}: name a config that trains and tests.'
+        )
     if 'max_epochs' not in (base.get('train_cfg') or {}):
         raise ConfigError(f'{path} trains by iterations: name a config that trains by epochs.')
     for split in ('train', 'val'):
@@ -96,6 +100,31 @@ def _heads(node: object, path: str) -> str:
 def _is_ours(base: Config) -> bool:
     """Whether the backbone is one of this package."""
     return base.model.get('backbone', {}).get('type') in backbones()
+
+
+def _rescaled_hooks(base: Config, epochs: int) -> str:
+    """Code that moves what hooks do at an epoch to the same share of ``epochs``; empty if nothing.
+
+    A phase keeps an epoch at least, as long as there are enough.
+    """
+    before = base.train_cfg.max_epochs
+
+    def rescaled(value: int) -> int:
+        share = round(value * epochs / before)
+        return min(max(1, share), epochs - 1) if 0 < value < before else share
+
+    # by_epoch is a bool, which is an int, too
+    settings = [
+        [f', {k}={rescaled(v)}' for k, v in hook.items() if 'epoch' in k and type(v) is int]
+        for hook in base.get('custom_hooks') or ()
+    ]
+    if not any(settings):
+        return ''
+    hooks = ''.join(
+        f'    dict(_base_.custom_hooks[{index}]{"".join(changes)}),\n'
+        for index, changes in enumerate(settings)
+    )
+    return f'# at the same share of the epochs as in the base\ncustom_hooks = [\n{hooks}]\n'
 
 
 def path_from(folder: Path, target: Path, together: Path) -> str:
@@ -148,6 +177,10 @@ def config_text(
         if _small_recipe(base)
         else ''
     )
+    # epochs of the base at which validation begins, or comes oftener
+    neutral = dict(val_begin=1, dynamic_intervals=None)
+    loop = ''.join(f', {k}={v}' for k, v in neutral.items() if k in base.train_cfg)
+    hooks = _rescaled_hooks(base, schedule.epochs)
     bases = ''.join(f'    {path!r},\n' for path in bases)
     return f'''\
 # Written by tools/prepare_data.py; yours to edit.
@@ -156,7 +189,7 @@ def config_text(
 _base_ = [
 {bases}]
 custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)
-own_root = '{{{{ fileDirname }}}}/'
+own_root = """{{{{ fileDirname }}}}/"""
 own_images = {prefix + '/'!r}  # below own_root, or an absolute path
 classes = {pformat(classes, width=90, compact=True)}
 epochs = {schedule.epochs}
@@ -168,8 +201,7 @@ own_dataset = dict(
     data_prefix=dict(img=own_images),
     metainfo=dict(classes=classes),
 )
-# images without objects are trained on, too
-own_filter = dict(filter_empty_gt=False, min_size=1)
+own_filter = dict(filter_empty_gt=False, min_size=1)  # images without objects are learned, too
 train_dataloader = dict(
     batch_size={schedule.batch},
     num_workers=1,
@@ -177,14 +209,15 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=1, dataset=dict(own_dataset, ann_file='annotations/val.json'))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='CheckedCocoMetric', ann_file=own_root + 'annotations/val.json')
+own_annotations = own_root + 'annotations/val.json'
+val_evaluator = dict(_delete_=True, type='CheckedCocoMetric', ann_file=own_annotations)
 test_evaluator = val_evaluator
-{optim}train_cfg = dict(max_epochs=epochs, val_interval={schedule.interval})
+{optim}train_cfg = dict(max_epochs=epochs, val_interval={schedule.interval}{loop})
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end={warmup}),
     dict(type='CosineAnnealingLR', by_epoch=False, T_max={steps}, eta_min_ratio=0.01),
 ]
 own_checkpoint = dict(_base_.small_hooks.checkpoint, interval={schedule.interval})
 default_hooks = dict(_base_.small_hooks, checkpoint=own_checkpoint)
-randomness = dict(seed={seed})
+{hooks}randomness = dict(seed={seed})
 '''

@@ -1,5 +1,6 @@
 """From images and annotations to a checked data set with a config that trains on it."""
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,8 @@ from .records import Picture
 from .split import classes_in, split
 from .voc_xml import read_voc
 
-FILES = ('annotations/train.json', 'annotations/val.json', 'config.py')
+# the picture is drawn by tools/prepare_data.py, from the others
+FILES = ('annotations/train.json', 'annotations/val.json', 'config.py', 'annotated.jpg')
 
 
 @dataclass(frozen=True)
@@ -81,29 +83,29 @@ def prepare(
     base_config = load_base(base_path)
     folder = ImageFolder(images)
     names, train, notes = _read(annotations, folder, mend)
-    classes, train = _choose(classes, names, train, annotations, notes)
+    chosen, train = _choose(classes, names, train, annotations, notes)
     if val_annotations is None:
         unnamed = set(folder.files) - {picture.names[0] for picture in train}
         train, val = split(train, val_share, seed)
     else:
         _, val, val_notes = _read(val_annotations, folder, mend)
         notes += [f'{note} (validation)' for note in val_notes]
-        val = _only(classes, val, strict=len(classes) == len(names), source=val_annotations)
+        val = _only(chosen, val, strict=classes is None, source=val_annotations)
         _check_apart(train, val, val_annotations)
         unnamed = set(folder.files) - {picture.names[0] for picture in [*train, *val]}
-    notes += _remarks(classes, train, val, unnamed)
+    notes += _remarks(chosen, train, val, unnamed)
     check_writable(out, '--out')
     schedule = schedule_for(len(train), steps)
     text = config_text(
-        base_path, base_config, out, images, classes, schedule, len(train), seed
+        base_path, base_config, out, images, chosen, schedule, len(train), seed
     )
     config = _read_draft(text, out, base_path)
     for part, pictures in (('train', train), ('val', val)):
-        tables = _coco_tables(pictures, classes)
+        tables = _coco_tables(pictures, chosen)
         write_atomically(out / 'annotations' / f'{part}.json', json.dumps(tables) + '\n')
     # last, because whoever finds it finds all
     write_atomically(out / 'config.py', text)
-    return Prepared(out, classes, train, val, config, scales_rate(base_config), notes)
+    return Prepared(out, chosen, train, val, config, scales_rate(base_config), notes)
 
 
 def _check_arguments(
@@ -114,6 +116,13 @@ def _check_arguments(
         raise ConfigError(f'--val-share {val_share}: give a share above 0 and below 1.')
     if seed < 0 or (steps is not None and steps < 1):
         raise ConfigError('--seed must be 0 or more, --steps must be 1 or more.')
+    # as MMEngine finds the folder of a config, whose name it puts into the text
+    folder = Path(os.path.abspath(out)).as_posix()
+    if '"' in folder or '\\' in folder:
+        raise ConfigError(
+            f'--out {folder}: a config cannot be read from a folder with a double quote or a '
+            'backslash in its path. Choose another.'
+        )
     results = [out / name for name in FILES]
     for source in filter(None, (annotations, val_annotations)):
         if not source.exists():
@@ -193,9 +202,9 @@ def _only(
     others = {box.category for p in pictures for box in p.boxes} - set(classes)
     if strict and others:
         raise DataError(
-            f'{source} has classes that the training annotations lack: {shorten(sorted(others))}. '
-            f'Those are: {shorten(classes)}. Give one name to one class in both, or choose with '
-            '--classes.'
+            f'{source} has classes of which the training annotations have no object: '
+            f'{shorten(sorted(others))}. Theirs are: {shorten(classes)}. Give one name to one '
+            'class in both, or choose with --classes.'
         )
     return [
         replace(p, boxes=tuple(box for box in p.boxes if box.category in classes))

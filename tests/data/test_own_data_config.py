@@ -1,0 +1,167 @@
+"""The config for one's own data: what it inherits, where it may be and how long it trains."""
+import re
+from pathlib import Path
+
+from shufflenet_det.data.own import prepare
+from shufflenet_det.data.own.config import DEFAULT_BASE, load_base, path_from, schedule_for
+from shufflenet_det.errors import ConfigError
+from shufflenet_det.evaluation.coco_metric import CheckedCocoMetric
+
+import pytest
+from mmdet.registry import METRICS
+from mmengine.config import Config
+
+from ..conftest import ROOT
+from .own_files import BOXES, labels, write_images
+
+FPN = 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py'
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_images(tmp_path / 'photos', *BOXES)
+
+
+@pytest.mark.parametrize(
+    ('images', 'steps', 'expected'),
+    [
+        (48, None, (8, 6, 167)),
+        (48, 150, (8, 6, 25)),
+        (3, 10, (3, 1, 10)),
+        (8000, None, (8, 1000, 12)),
+        (8000, 10, (8, 1000, 1)),
+    ],
+)
+def test_schedule_is_sized_to_the_images(images, steps, expected):
+    schedule = schedule_for(images, steps)
+    assert (schedule.batch, schedule.steps, schedule.epochs) == expected
+    assert schedule.interval * 5 >= schedule.epochs
+
+
+def test_config_trains_on_the_data_wherever_both_are_moved(photos, tmp_path):
+    prepare(photos, labels(photos), tmp_path / 'own', steps=30)
+    cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
+    assert cfg.model.roi_head.bbox_head.num_classes == 2
+    assert cfg.model.train_cfg.rcnn.sampler.num == 32
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert cfg.train_cfg.max_epochs == 30
+    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 40
+    tmp_path = tmp_path.rename(tmp_path.with_name(f'{tmp_path.name}_moved'))
+    cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
+    data = cfg.train_dataloader.dataset
+    images = Path(data.data_root, data.data_prefix.img)
+    assert images.resolve() == (tmp_path / 'photos').resolve()
+    assert Path(data.data_root, data.ann_file).is_file()
+    assert Path(cfg.val_evaluator.ann_file).is_file()
+
+
+def test_config_that_cannot_be_inherited_leaves_nothing(photos, tmp_path):
+    # MMEngine mixes no config that imports classes with one that has `_base_`
+    base = tmp_path / 'base.py'
+    text = Config.fromfile(DEFAULT_BASE).pretty_text
+    base.write_text(f'from mmdet.datasets import CocoDataset\n{text}')
+    with pytest.raises(ConfigError, match='base.py cannot be inherited, name another --base'):
+        prepare(photos, labels(photos), tmp_path / 'own', base=str(base))
+    assert not list((tmp_path / 'own').iterdir())
+
+
+def test_paths_are_relative_where_both_ends_move_together(tmp_path):
+    (tmp_path / 'a').mkdir()
+    assert path_from(tmp_path / 'a', tmp_path / 'b', tmp_path) == '../b'
+    assert path_from(tmp_path / 'a', Path('/b'), tmp_path) == '/b'
+
+
+def test_apostrophe_in_the_path_of_the_results(photos, tmp_path):
+    out = tmp_path / "Bob's data" / 'own'
+    prepare(photos, labels(photos), out)
+    # what a run keeps in its work folder
+    cfg = Config.fromstring(Config.fromfile(out / 'config.py').pretty_text, '.py')
+    data = cfg.train_dataloader.dataset
+    assert Path(data.data_root) == out and Path(cfg.val_evaluator.ann_file).is_file()
+
+
+@pytest.mark.parametrize('name', ['a "b"', 'a\\b'])
+def test_paths_that_a_config_cannot_hold(photos, tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=re.escape(f'--out {folder}/own: a config cannot be')):
+        prepare(photos, labels(photos), Path('own'))
+    assert not list(folder.iterdir())
+
+
+def test_other_bases(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    prepare(photos, labels(photos), tmp_path / 'fpn', base=FPN)
+    cfg = Config.fromfile(tmp_path / 'fpn' / 'config.py')
+    assert cfg.model.roi_head.bbox_head.num_classes == 2
+    assert cfg.model.neck.type == 'FPN'
+    name = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'
+    prepared = prepare(photos, labels(photos), tmp_path / 'cascade', base=name)
+    cfg = Config.fromfile(tmp_path / 'cascade' / 'config.py')
+    assert [head.num_classes for head in cfg.model.roi_head.bbox_head] == [2, 2, 2]
+    assert cfg.model.roi_head.bbox_head[0].type == 'Shared2FCBBoxHead'
+    # a learning rate and an optimiser for other networks stay those of their config
+    assert cfg.optim_wrapper.optimizer.type == 'SGD' and prepared.scales_rate
+    assert cfg.train_dataloader.dataset.type == 'CheckedCocoDataset'
+
+
+def inheriting(base: Path, images: Path, steps: int) -> Config:
+    """A config on ten images, of which eight are for training: a step is an epoch."""
+    out = base.with_suffix('')
+    return prepare(images, labels(images), out, base=str(base), steps=steps).config
+
+
+def test_evaluation_is_not_that_of_the_base(photos, tmp_path):
+    base = tmp_path / 'server.py'
+    base.write_text(
+        f"_base_ = {str(DEFAULT_BASE)!r}\n"
+        'val_evaluator = dict(proposal_nums=(100, 1, 10))\n'
+        "test_evaluator = dict(format_only=True, outfile_prefix='submission')\n"
+    )
+    cfg = inheriting(base, photos, steps=5)
+    assert cfg.val_evaluator == cfg.test_evaluator
+    assert set(cfg.test_evaluator) == {'type', 'ann_file'}
+    assert isinstance(METRICS.build(cfg.test_evaluator), CheckedCocoMetric)
+
+
+# the base has 300 epochs, of which the last 20 and 15 are others; each phase keeps one at least
+@pytest.mark.parametrize(('epochs', 'switch', 'last'), [(30, 28, 2), (5, 4, 1), (2, 1, 1)])
+def test_epochs_that_a_base_names_move_with_the_schedule(photos, tmp_path, epochs, switch, last):
+    base = tmp_path / 'phases.py'
+    base.write_text(
+        "_base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'\n"
+        'train_cfg = dict(val_begin=200)\n'
+        'custom_hooks = [*_base_.custom_hooks,\n'
+        "    dict(type='YOLOXModeSwitchHook', num_last_epochs=15),\n"
+        "    dict(type='EmptyCacheHook')]\n"
+    )
+    cfg = inheriting(base, photos, steps=epochs)
+    assert cfg.train_cfg.max_epochs == epochs
+    assert cfg.train_cfg.val_begin == 1 and cfg.train_cfg.dynamic_intervals is None
+    ema, pipeline, yolox, cache = cfg.custom_hooks
+    assert pipeline.switch_epoch == switch and pipeline.switch_pipeline
+    assert yolox == dict(type='YOLOXModeSwitchHook', num_last_epochs=last)
+    assert ema.type == 'EMAHook' and cache == dict(type='EmptyCacheHook')
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'trains masks'),
+        ('mmdet::yolox/yolox_s_8xb8-300e_coco.py', 'MultiImageMixDataset: name a config'),
+        ('configs/imagenet/shufflenet-v1-1x-g3_in1k.py', 'trains by iterations'),
+        ('configs/nothing.py', 'config file not found'),
+    ],
+)
+def test_bases_that_cannot_be(name, message, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match=message):
+        load_base(name)
+
+
+def test_base_without_a_test(tmp_path):
+    base = tmp_path / 'base.py'
+    base.write_text(f'_base_ = {str(DEFAULT_BASE)!r}\ntest_evaluator = None\n')
+    with pytest.raises(ConfigError, match='base.py sets no test_evaluator: name a config that'):
+        load_base(str(base))
