@@ -13,7 +13,13 @@ from shufflenet_det.benchmark.rendering import as_markdown, as_text
 from shufflenet_det.engine import cli
 from shufflenet_det.errors import ConfigError
 from shufflenet_det.swap import DEFAULT_BACKBONE
-from shufflenet_det.swap.survey import load_outcomes, shipped_configs, summary, survey
+from shufflenet_det.swap.survey import (
+    Outcome,
+    load_outcomes,
+    shipped_configs,
+    summary,
+    survey,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,6 +37,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def as_line(outcome: Outcome) -> str:
+    return json.dumps(asdict(outcome)) + '\n'
+
+
 def main() -> None:
     args = parse_args()
     names = [n for n in shipped_configs() if not args.only or any(t in n for t in args.only)]
@@ -39,15 +49,17 @@ def main() -> None:
     known = load_outcomes(args.out) if args.out else []
     if args.out:
         cli.check_writable(args.out.absolute().parent, '--out')
-    start, outcomes = monotonic(), []
+        # a run that was killed may have left half a line
+        cli.write_atomically(args.out, ''.join(map(as_line, known)))
+    start, outcomes, fresh = monotonic(), [], 0
     for outcome in survey(names, args.backbone, args.jobs, known):
         outcomes.append(outcome)
-        fresh = len(outcomes) - len(known)
-        if fresh <= 0:
+        if outcome in known:
             continue
+        fresh += 1
         if args.out:
             with args.out.open('a') as file:
-                file.write(json.dumps(asdict(outcome)) + '\n')
+                file.write(as_line(outcome))
         left = (monotonic() - start) / fresh * (len(names) - len(outcomes))
         print(
             f'{len(outcomes)}/{len(names)}, {left / 60:.0f} min left: {outcome.config}: '

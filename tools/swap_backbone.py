@@ -5,6 +5,7 @@ python tools/swap_backbone.py --list
 """
 import argparse
 import ast
+import shlex
 
 from shufflenet_det.engine import cli
 from shufflenet_det.engine.config import load_config
@@ -68,7 +69,7 @@ def main() -> None:
         return
     heading = f'{args.base} with another backbone, written by tools/swap_backbone.py'
     write_config(args.base, old, swap.cfg, out, heading)
-    print(f'wrote {out}: python tools/train.py {out}')
+    print(f'wrote {out}: python tools/train.py {shlex.quote(str(out))}')
 
 
 if __name__ == '__main__':

@@ -50,6 +50,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
+    setup.require_pretraining(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     if args.amp:
         setup.set_amp(cfg)

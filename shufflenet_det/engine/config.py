@@ -63,7 +63,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     if '::' not in path and not Path(path).is_file():
         near = sorted(Path(path).parent.glob('*.py')) if Path(path).parent.is_dir() else []
         raise ConfigError(
-            f'config file not found: {path}.' + _suggest(Path(path).name, [p.name for p in near])
+            f'config file not found: {path}.' + suggest(Path(path).name, [p.name for p in near])
         )
     try:
         cfg = get_config(path) if '::' in path else Config.fromfile(path)
@@ -102,7 +102,7 @@ def _check_option(key: str, original: Config, merged: Config) -> None:
         if part not in before:
             known = set(before.keys())
             if 'type' in after:
-                accepted = _arguments_of(after['type'])
+                accepted = arguments_of(after['type'])
                 if accepted is not None:
                     _reject_unknown(key, part, accepted | {'type', '_delete_', '_scope_'})
             elif parents in _UNTYPED:
@@ -116,15 +116,16 @@ def _check_option(key: str, original: Config, merged: Config) -> None:
 def _reject_unknown(key: str, part: str, known: Iterable[str]) -> None:
     if part not in known:
         raise ConfigError(f'unknown config option {key}: nothing reads {part!r}.'
-                          + _suggest(part, known))
+                          + suggest(part, known))
 
 
-def _suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A question for the end of a message: the names that a mistyped one may have meant."""
     near = get_close_matches(name, list(known), 3)
     return f' Did you mean {" or ".join(near)}?' if near else ''
 
 
-def _arguments_of(type_name: str | type) -> set[str] | None:
+def arguments_of(type_name: str | type) -> set[str] | None:
     """Names that a registered class's constructor takes, or None where that cannot be known."""
     cls = type_name if inspect.isclass(type_name) else None
     registries = [r for r in vars(mmdet.registry).values() if isinstance(r, Registry)]

@@ -1,14 +1,20 @@
 """The config of the new backbone: from a name of the zoo, and from the weights that it loads."""
+import shlex
 from collections.abc import Mapping
 
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..compat.checkpoint import compare_keys
 from ..errors import ConfigError
 from ..models.widths import STAGE2_CHANNELS, check_widths, shufflenet_v1_widths
 from ..weights import Description, describe_checkpoint
-from ..weights.preprocessing import IMAGENET
-from .levels import SwapError
+from ..weights.preprocessing import IMAGENET, Preprocessing
+from .levels import SwapError, build_without_weights
 from .names import DEFAULT_BACKBONE, backbone_config
 
 _FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0)
+# torchvision's other files need what ours do
+_OF_TORCHVISION = {'GoogLeNet': Preprocessing((127.5,) * 3, (127.5,) * 3, 'rgb')}
 
 
 def choose_backbone(
@@ -30,33 +36,71 @@ def choose_backbone(
     weights = describe_checkpoint(checkpoint)
     if weights.layout == 'authors':
         raise SwapError(
-            f'{checkpoint} has the layout of the authors\' release. Convert it first: '
-            f'`python tools/convert_weights.py {checkpoint} OUT.safetensors`, and give OUT.'
+            f"{checkpoint} has the layout of the authors' release. Convert it first: `python "
+            f'tools/convert_weights.py {shlex.quote(checkpoint)} OUT.safetensors`, and give OUT.'
         )
-    stated = None if backbone is None else backbone_config(backbone)
-    if weights.backbone != 'ShuffleNetV1':
-        if stated is None:
-            raise SwapError(f'{checkpoint} does not tell its network: name it with --backbone.')
-        if weights.backbone not in (None, stated['type']):
-            raise SwapError(_other_network(checkpoint, weights.backbone, stated))
-        return stated, weights
+    if not weights.complete:
+        raise SwapError(
+            f'{checkpoint} does not hold all stages as one backbone, as that of a C4 detector does '
+            f'not. Convert it first: `python tools/convert_weights.py {shlex.quote(checkpoint)} '
+            f'OUT.safetensors`, and give OUT.'
+        )
+    if weights.backbone == 'ShuffleNetV1':
+        return _with_stated(backbone, checkpoint, weights), weights
+    if backbone is None:
+        raise SwapError(f'{checkpoint} does not tell its network: name it with --backbone.')
+    stated = backbone_config(backbone)
+    _require_weights_of(stated, checkpoint, weights)
+    return stated, weights
+
+
+def _with_stated(backbone: str | Mapping | None, checkpoint: str, weights: Description) -> dict:
+    """The network of ShuffleNet's weights, which the one that was named must be."""
     found = _named(weights.variant)
-    if stated is not None:
-        if _variant(stated) != _variant(found):
-            raise SwapError(_other_network(checkpoint, _shown(found), stated))
-        found = {**stated, **{k: found[k] for k in ('stem_channels',) if k in found}}
-    if weights.shuffle != 'standard' or 'shuffle' in found:
-        found['shuffle'] = weights.shuffle
-    return found, weights
+    if backbone is None:
+        result = found
+    else:
+        stated = backbone_config(backbone)
+        other_stem = 'stem_channels' in stated and (
+            stated['stem_channels'] != weights.variant['stem_channels']
+        )
+        if other_stem or _variant(stated) != _variant(found):
+            raise SwapError(
+                f'{checkpoint} holds the weights of {_shown(found)}, not of {_shown(stated)}. Name '
+                f'that backbone, or leave the name out to take the one of the weights.'
+            )
+        result = {**stated, **{k: found[k] for k in ('stem_channels',) if k in found}}
+    if weights.shuffle != 'standard' or 'shuffle' in result:
+        result['shuffle'] = weights.shuffle
+    return result
 
 
-def preprocessing_for(weights: Description | None) -> dict:
+def _require_weights_of(stated: dict, checkpoint: str, weights: Description) -> None:
+    """Names and shapes of the weights must be those of the whole network that was named."""
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    tensors = loaded.get('state_dict', loaded)
+    found = {
+        name.removeprefix(weights.prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(weights.prefix)
+    }
+    keys = compare_keys(build_without_weights(stated, 'the new backbone'), found)
+    if not keys.complete:
+        raise SwapError(f'{checkpoint} does not hold the weights of {_shown(stated)}: {keys}.')
+
+
+def preprocessing_for(backbone: Mapping, weights: Description | None) -> dict:
     """``mean``, ``std`` and ``bgr_to_rgb`` of a ``DetDataPreprocessor``.
 
     Without weights they are those with which all networks of the zoo are pretrained.
     """
-    wanted = weights.preprocessing if weights is not None else None
-    return (wanted or IMAGENET).as_detector_cfg()
+    wanted = IMAGENET
+    if weights is not None and weights.preprocessing is not None:
+        wanted = weights.preprocessing
+    elif weights is not None and not weights.prefix:
+        # a file of torchvision, which has the bare names
+        wanted = _OF_TORCHVISION.get(backbone['type'], IMAGENET)
+    return wanted.as_detector_cfg()
 
 
 def pretrained(checkpoint: str, weights: Description, inside: str = '') -> dict:
@@ -99,10 +143,3 @@ def _variant(cfg: Mapping) -> tuple:
 def _shown(cfg: Mapping) -> str:
     settings = ', '.join(f'{k}={v}' for k, v in cfg.items() if k != 'type')
     return f'{cfg["type"]} ({settings})' if settings else cfg['type']
-
-
-def _other_network(checkpoint: str, found: str, stated: Mapping) -> str:
-    return (
-        f'{checkpoint} holds the weights of {found}, not of {_shown(stated)}. Name that backbone, '
-        f'or leave the name out to take the one of the weights.'
-    )

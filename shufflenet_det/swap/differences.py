@@ -2,6 +2,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from mmengine.config import Config
 
@@ -105,12 +106,14 @@ def as_code(value: object, room: float = math.inf, indent: int = 0) -> str:
         indent: columns that following lines start with.
     """
     if isinstance(value, Mapping):
-        named = all(isinstance(k, str) and k.isidentifier() for k in value)
+        named = all(isinstance(k, str) and k.isidentifier() and not iskeyword(k) for k in value)
         ends = ('dict(', ')') if named else ('{', '}')
         items = [(f'{k}=' if named else f'{k!r}: ', v) for k, v in value.items()]
     elif isinstance(value, (list, tuple)):
         ends = '[]' if isinstance(value, list) else ('(', ',)' if len(value) == 1 else ')')
         items = [('', v) for v in value]
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f'float({str(value)!r})'
     else:
         return repr(value)
     line = ends[0] + ', '.join(name + as_code(v) for name, v in items) + ends[1]

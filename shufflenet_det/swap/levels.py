@@ -7,7 +7,6 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from ..models import StagedBackbone
 
 # a multiple of every stride in use, those that necks add included
 IMAGE_SIZE = 384
@@ -101,13 +100,12 @@ def levels_at(cfg: dict, strides: Sequence[int]) -> tuple[int, ...]:
             f'with a level a stride (a stack of hourglasses, say), so no other backbone can take '
             f'its place.'
         )
-    backbone = MODELS.build(cfg)
-    assert isinstance(backbone, StagedBackbone)
+    backbone = build_without_weights(cfg, 'the new backbone')
     missing = [s for s in strides if s not in backbone.out_strides]
     if missing:
         raise SwapError(
-            f'{cfg["type"]} has levels at strides {_listed(backbone.out_strides)}, none at '
-            f'{_listed(missing)}, which the neck or the heads of this config take.'
+            f'{type(backbone).__name__} has levels at strides {_listed(backbone.out_strides)}, '
+            f'none at {_listed(missing)}, which the neck or the heads of this config take.'
         )
     return tuple(backbone.out_indices[backbone.out_strides.index(s)] for s in strides)
 

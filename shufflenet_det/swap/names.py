@@ -5,7 +5,7 @@ from functools import cache
 
 from mmengine.config import Config
 
-from ..engine.config import CONFIGS
+from ..engine.config import CONFIGS, arguments_of, suggest
 from ..errors import ConfigError
 from ..models import backbones
 
@@ -52,4 +52,8 @@ def backbone_config(backbone: str | Mapping) -> dict:
         )
     for key in ('out_indices', 'init_cfg', 'pretrained'):
         cfg.pop(key, None)
+    known = arguments_of(kinds[name])
+    for key in cfg:
+        if key not in known | {'type'}:
+            raise ConfigError(f'{name} has no setting {key!r}.{suggest(key, known)}')
     return cfg

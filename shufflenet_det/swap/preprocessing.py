@@ -1,10 +1,15 @@
 """Images as the new backbone's weights expect them, and settings that were the old backbone's."""
+import copy
+
 from mmengine.config import Config, ConfigDict
 
 from .channels import type_name
+from .levels import SwapError
 
 # gives each layer of a ConvNeXt, BEiT or MAE a learning rate of its own
 _LAYERWISE = 'LearningRateDecayOptimizerConstructor'
+# settings of a model that name a second network: teachers of distillation, and re-identification
+_OTHER_NETWORKS = ('teacher_config', 'teacher_backbone', 'reid')
 _LAYERWISE_SETTINGS = ('decay_rate', 'decay_type', 'num_layers')
 
 
@@ -15,7 +20,11 @@ def set_preprocessing(model: ConfigDict, detector: ConfigDict, settings: dict) -
         model: config of the whole model, changed in place.
         detector: the part of it that holds the backbone.
         settings: ``mean``, ``std`` and ``bgr_to_rgb`` of a ``DetDataPreprocessor``.
+
+    Raises:
+        SwapError: another trained network of the model would get these pixels, too.
     """
+    before = copy.deepcopy(model.get('data_preprocessor'))
     for owner in (model, detector):
         preprocessor = owner.get('data_preprocessor')
         while preprocessor is not None:
@@ -24,8 +33,15 @@ def set_preprocessing(model: ConfigDict, detector: ConfigDict, settings: dict) -
             if inner is None:
                 _set(preprocessor, settings)
             preprocessor = inner
-    if 'data_preprocessor' not in model:
+    if not model.get('data_preprocessor'):
         model.data_preprocessor = dict(type='DetDataPreprocessor', **settings)
+    others = [key for key in _OTHER_NETWORKS if model.get(key)]
+    if others and model.data_preprocessor != before:
+        raise SwapError(
+            f'{type_name(model)} has another trained network ({others[0]}), which gets the same '
+            f'pixels: it needs them as they are, the new backbone needs mean={settings["mean"]}, '
+            f'std={settings["std"]}, bgr_to_rgb={settings["bgr_to_rgb"]}.'
+        )
 
 
 def _set(preprocessor: ConfigDict, settings: dict) -> None:

@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -42,6 +42,7 @@ class Outcome:
         config: path below MMDetection's ``configs``.
         family: type of the model.
         backbone: type of its own backbone.
+        replacement: name of the backbone that was put in.
         step: ``'no model'`` (a fragment of a config), ``'not built'`` (with its own backbone),
             ``'refused'`` (by the swap), ``'failed'`` (to build, train or predict after it) or
             ``'done'``.
@@ -52,6 +53,7 @@ class Outcome:
     config: str
     family: str
     backbone: str
+    replacement: str
     step: str
     reason: str = ''
     seconds: float = 0.0
@@ -67,7 +69,7 @@ def shipped_configs() -> list[str]:
 def survey_config(name: str, backbone: str) -> Outcome:
     """Take one config through all steps; whatever goes wrong is the outcome, not an error."""
     start = perf_counter()
-    about = dict(config=name, family='', backbone='')
+    about = dict(config=name, family='', backbone='', replacement=backbone)
     step, reason = 'not built', ''
     try:
         cfg = load_config(str(PACKAGED / 'configs' / name))
@@ -130,29 +132,39 @@ def survey(
         names: configs of :func:`shipped_configs`.
         backbone: name of the backbone to put in.
         jobs: processes, of one thread each.
-        known: outcomes of an earlier run, which are not found anew.
+        known: outcomes of earlier runs, which are not found anew.
 
     Yields:
         Outcomes in the order in which they come to be known.
     """
-    names, known = list(names), list(known)
-    yield from known
+    names = list(names)
     alike: dict[str, list[str]] = {}
     with _workers(jobs) as pool:
         for name, key in zip(names, pool.map(_fingerprint, names, chunksize=8), strict=True):
             alike.setdefault(key, []).append(name)
-    done = {outcome.config for outcome in known}
-    groups = {group[0]: group for group in alike.values() if not done & set(group)}
-    waiting = list(groups)
+    found = {o.config: o for o in known if o.replacement == backbone}
+    waiting = []
+    for group in alike.values():
+        outcomes = [found[name] for name in group if name in found]
+        yield from outcomes
+        if outcomes:
+            yield from _others(outcomes[0], [name for name in group if name not in found])
+        else:
+            waiting.append(group)
     for start in range(0, len(waiting), _TASKS):
         # fresh processes, because memory that large models took apart is not given back
         with _workers(jobs) as pool:
             batch = waiting[start : start + _TASKS]
-            for future in as_completed(pool.submit(_survey_quietly, n, backbone) for n in batch):
-                outcome = future.result()
-                for name in groups[outcome.config]:
-                    seconds = outcome.seconds if name == outcome.config else 0.0
-                    yield Outcome(**{**asdict(outcome), 'config': name, 'seconds': seconds})
+            tasks = {pool.submit(_survey_quietly, group[0], backbone): group for group in batch}
+            for task in as_completed(tasks):
+                yield task.result()
+                yield from _others(task.result(), tasks[task][1:])
+
+
+def _others(outcome: Outcome, names: Iterable[str]) -> Iterator[Outcome]:
+    """The same outcome for configs with the same model and optimiser."""
+    for name in names:
+        yield replace(outcome, config=name, seconds=0.0)
 
 
 def _workers(jobs: int) -> ProcessPoolExecutor:
@@ -160,10 +172,22 @@ def _workers(jobs: int) -> ProcessPoolExecutor:
 
 
 def load_outcomes(path: Path) -> list[Outcome]:
-    """Outcomes that an earlier run wrote, one JSON object a line."""
-    if not path.exists():
-        return []
-    return [Outcome(**json.loads(line)) for line in path.read_text().splitlines() if line]
+    """Outcomes that an earlier run wrote, one JSON object a line.
+
+    Raises:
+        ConfigError: the file is another one.
+    """
+    outcomes = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        # the end of a run that was killed while it wrote
+        if line.endswith('}'):
+            try:
+                outcomes.append(Outcome(**json.loads(line)))
+            except (TypeError, ValueError):
+                raise ConfigError(
+                    f'{path} is not a file of outcomes: name another with --out.'
+                ) from None
+    return outcomes
 
 
 def summary(outcomes: list[Outcome]) -> list[Table]:

@@ -2,13 +2,15 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from ..engine.config import load_config
+from ..engine.config import arguments_of, load_config
+from ..models import backbones
 from ..weights import Description
 from .backbone import choose_backbone, preprocessing_for, pretrained
 from .channels import correct_channels, measure_backbone, type_name
@@ -42,7 +44,7 @@ class Swap:
 
 
 def plan_swap(
-    cfg: str | Config,
+    cfg: str | Path | Config,
     backbone: str | Mapping | None = None,
     checkpoint: str | None = None,
 ) -> Swap:
@@ -50,7 +52,7 @@ def plan_swap(
 
     Args and errors are those of :func:`swap_backbone`.
     """
-    old = load_config(cfg) if isinstance(cfg, str) else cfg
+    old = load_config(str(cfg)) if isinstance(cfg, (str, Path)) else cfg
     if not isinstance(old, Config):
         raise SwapError(f'give a config file, a name or a Config, not {type(old).__name__}.')
     scope = old.get('default_scope') or 'mmdet'
@@ -59,28 +61,31 @@ def plan_swap(
         detector = _find_detector(new)
         _refuse_what_cannot_be(new, detector)
         chosen, weights = choose_backbone(backbone, checkpoint)
+        pixels = preprocessing_for(chosen, weights)
         before = measure_backbone(detector.backbone, 'the old backbone')
         indices = levels_at(dict(chosen, type=f'mmdet.{chosen["type"]}'), before.strides)
         # in another scope the name alone would find another network, mmpretrain's for example
         kind = chosen['type'] if scope == 'mmdet' else f'mmdet.{chosen["type"]}'
+        kept = _kept(detector.backbone, chosen['type'], weights is not None)
         chosen = dict(chosen, type=kind)
-        placed = dict(chosen, out_indices=indices, **_kept(detector.backbone, weights is not None))
+        placed = dict({**kept, **chosen}, out_indices=indices)
         after = measure_backbone(placed, 'the new backbone')
         detector.backbone = ConfigDict(placed)
         if weights is not None:
             detector.backbone.init_cfg = ConfigDict(pretrained(checkpoint, weights))
-        shared = _shared_stage(chosen, indices, checkpoint, weights, detector)
+        kept.pop('norm_eval', None)  # which a shared stage has for itself
+        shared = _shared_stage({**kept, **chosen}, indices, checkpoint, weights, detector)
         correct_channels(detector, before, after, shared)
         names = [name for name, _ in MODELS.build(placed).named_parameters()]
     drop_old_weights(new, new.model, detector)
-    set_preprocessing(new.model, detector, preprocessing_for(weights))
+    set_preprocessing(new.model, detector, pixels)
     drop_old_optimisation(new, names)
     import_package(new)
     return Swap(new, differences(old, new))
 
 
 def swap_backbone(
-    cfg: str | Config,
+    cfg: str | Path | Config,
     backbone: str | Mapping | None = None,
     checkpoint: str | None = None,
 ) -> Config:
@@ -152,7 +157,7 @@ def _refuse_what_cannot_be(cfg: Config, detector: ConfigDict) -> None:
             )
 
 
-def _kept(backbone: ConfigDict, is_pretrained: bool) -> dict:
+def _kept(backbone: ConfigDict, new: str, is_pretrained: bool) -> dict:
     """Settings of the old backbone that mean the same for the new one."""
     kept = {key: backbone[key] for key in _KEPT if backbone.get(key)}
     if type_name(backbone.get('norm_cfg') or {}) == 'SyncBN':
@@ -160,7 +165,8 @@ def _kept(backbone: ConfigDict, is_pretrained: bool) -> dict:
     # statistics that nothing was trained with are not worth keeping
     if backbone.get('norm_eval') and is_pretrained:
         kept['norm_eval'] = True
-    return kept
+    known = arguments_of(backbones()[new])
+    return {key: value for key, value in kept.items() if key in known}
 
 
 def _shared_stage(

@@ -156,7 +156,8 @@ def _pictures(cfg: Config, size: tuple[int, int], count: int = 2) -> dict:
         count,
         shapes,
         num_items=[3, 2][:count],
-        num_classes=max(classes, 2),
+        # it draws labels from 1 on, and bytes for the semantic map
+        num_classes=min(max(classes, 2), 255),
         with_mask=_has_masks(cfg),
         with_semantic=True,
         # the semantic branch of HTC has maps of an eighth of the picture

@@ -22,6 +22,8 @@ def check_output(out: str | Path, force: bool) -> Path:
     out = Path(out)
     if out.suffix != '.py':
         raise ConfigError(f'--out {out}: the name of a config ends in .py.')
+    if out.is_dir():
+        raise ConfigError(f'--out {out} is a folder: name a file.')
     if out.exists() and not force:
         raise ConfigError(f'--out {out} exists: choose another name, or replace it with --force.')
     if not out.parent.is_dir():
@@ -33,10 +35,11 @@ def base_reference(base: str, out: Path) -> str:
     """How a config names the one that it inherits: a name of MMDetection, or a relative path."""
     if '::' in base:
         return base
-    path = Path(base).resolve()
-    if path.is_relative_to(_PACKAGED):
-        return f'mmdet::{path.relative_to(_PACKAGED).as_posix()}'
-    return os.path.relpath(path, out.resolve().parent).replace(os.sep, '/')
+    path = Path(base).absolute()
+    if path.resolve().is_relative_to(_PACKAGED):
+        return f'mmdet::{path.resolve().relative_to(_PACKAGED).as_posix()}'
+    # not resolved: what a link leads to may inherit from where the link is
+    return os.path.relpath(path, out.absolute().parent).replace(os.sep, '/')
 
 
 def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -> None:
@@ -50,8 +53,12 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
         heading: what to say in the first lines, without the ``#``.
 
     Raises:
-        SwapError: the written file would not read as ``new``.
+        SwapError: the written file would not read as ``new``, or ``base`` inherits from it.
     """
+    # the text of a config names each file that it was read from
+    names = (line for line in old.text.splitlines() if line.endswith('.py'))
+    if any(Path(name).resolve() == out.resolve() for name in names):
+        raise SwapError(f'{base} is, or inherits, {out}: choose another name for the new config.')
     settings = overrides(plain(old), plain(new))
     text = ''.join(f'# {line}\n' for line in heading.splitlines())
     text += f'_base_ = {base_reference(base, out)!r}\n'
@@ -60,14 +67,15 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
     draft = out.with_name(f'.{out.stem}_draft.py')
     try:
         draft.write_text(text)
-        same = plain(Config.fromfile(draft)) == plain(new)
-    except (SyntaxError, KeyError, TypeError, ValueError):
-        same = False
+        reason = '' if plain(Config.fromfile(draft)) == plain(new) else 'it reads otherwise'
+    except Exception as error:
+        # a config is a program, and mmengine has its own rules for what may inherit what
+        reason = f'{type(error).__name__}: {error}'
     finally:
         draft.unlink(missing_ok=True)
-    if not same:
+    if reason:
         raise SwapError(
-            f'{base} cannot be inherited and changed by a config file: what was written does not '
-            f'read as what was meant. Use shufflenet_det.swap_backbone in Python.'
+            f'{base} cannot be inherited and changed by a config file ({reason}). In Python, '
+            f'shufflenet_det.swap_backbone(...).dump({str(out)!r}) writes all of it.'
         )
     write_atomically(out, text)

@@ -3,16 +3,19 @@ from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointError
 from shufflenet_det.swap import SwapError, plan_swap
+from shufflenet_det.swap.names import backbone_config
 from shufflenet_det.weights import describe_checkpoint
 from shufflenet_det.weights.convert import as_file, convert
 
+import mmpretrain.models.backbones as mmpretrain_backbones
 import pytest
 import torch
 import torchvision
 from mmdet.registry import MODELS
-from mmengine.hub import get_config
+from mmengine.config import Config
 
 from ..compat.checkpoint_payloads import RUNNING, write
+from ..conftest import ROOT
 from ..weights.networks import AuthorsNet
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
@@ -116,7 +119,33 @@ def test_weights_of_another_backbone_of_the_package(tmp_path):
     model.init_weights()
     for key, value in model.backbone.state_dict().items():
         assert torch.equal(value, source.state_dict()[key])
-    assert get_config(RETINANET).model.backbone.type == 'ResNet'
+
+
+@pytest.mark.parametrize('name', ['shufflenet-v1-1x-g3', 'mobilenet-v1-0.5'])
+def test_weights_that_fit_in_part_are_refused(name, tmp_path):
+    """Those of ShuffleNet v2 have a stem of the same names and shape: they would load in part."""
+    net = mmpretrain_backbones.ShuffleNetV2(widen_factor=1.0)
+    state = {f'backbone.{k}': v for k, v in net.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'v2.pth')
+    with pytest.raises(SwapError, match='does not hold the weights of'):
+        plan_swap(RETINANET, name, str(tmp_path / 'v2.pth'))
+
+
+def test_backbone_of_a_c4_detector_lacks_a_stage_and_is_refused(tmp_path):
+    cfg = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_shufflenet.py')
+    state = MODELS.build(cfg.model).state_dict()
+    torch.save(dict(state_dict=state), tmp_path / 'c4.pth')
+    with pytest.raises(SwapError, match='all stages .*convert_weights.py'):
+        plan_swap(RETINANET, checkpoint=str(tmp_path / 'c4.pth'))
+
+
+def test_weights_of_torchvision_get_the_pixels_that_they_need(tmp_path):
+    for name, mean in (('googlenet', 127.5), ('alexnet', 123.675)):
+        source = MODELS.build(backbone_config(name))
+        torch.save(source.state_dict(), tmp_path / f'{name}.pth')
+        cfg = plan_swap(RETINANET, name, str(tmp_path / f'{name}.pth')).cfg
+        assert cfg.model.data_preprocessor.mean[0] == mean
+        assert 'prefix' not in cfg.model.backbone.init_cfg
 
 
 def test_code_in_a_checkpoint_is_refused_not_run(tmp_path):

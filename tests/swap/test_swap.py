@@ -16,6 +16,7 @@ from mmengine.hub import get_config
 
 from ..conftest import ROOT
 
+RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
 
@@ -123,6 +124,28 @@ def test_synchronised_batch_norm_stays():
     backbone = plan_swap(cfg).cfg.model.backbone
     assert backbone.norm_cfg == dict(type='SyncBN')
     assert backbone.with_cp is True
+    # torchvision's layers take neither
+    assert plan_swap(cfg, 'alexnet').cfg.model.backbone == dict(
+        type='AlexNet', out_indices=(0, 1, 2, 3)
+    )
+    # what is asked for comes before what was there
+    own = dict(type='ShuffleNetV1', norm_cfg=dict(type='BN', momentum=0.03), with_cp=False)
+    backbone = plan_swap(cfg, own).cfg.model.backbone
+    assert backbone.norm_cfg.momentum == 0.03 and backbone.with_cp is False
+
+
+def test_synchronised_batch_norm_reaches_the_shared_stage():
+    cfg = shipped('faster_rcnn/faster-rcnn_r50-caffe-c4_ms-1x_coco.py')
+    cfg.model.backbone.norm_cfg = dict(type='SyncBN')
+    shared = plan_swap(cfg).cfg.model.roi_head.shared_head
+    assert shared.backbone.norm_cfg == dict(type='SyncBN')
+
+
+def test_model_without_preprocessor_gets_one():
+    cfg = shipped('retinanet/retinanet_r18_fpn_1x_coco.py')
+    cfg.model.data_preprocessor = None
+    preprocessor = plan_swap(cfg).cfg.model.data_preprocessor
+    assert preprocessor == dict(type='DetDataPreprocessor', **IMAGENET)
 
 
 # --- every family of detectors -------------------------------------------------------------------
@@ -162,7 +185,7 @@ def test_every_family_trains_a_step_and_predicts_after_the_swap(name):
 
 @pytest.mark.parametrize('name', ['mobilenet-v1-0.25', 'resnext-like-13', 'googlenet', 'alexnet'])
 def test_other_backbones_of_the_package_are_put_in_as_well(name):
-    cfg = plan_swap('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', name).cfg
+    cfg = plan_swap(RETINANET, name).cfg
     trial.train_and_predict(cfg, trial.build(cfg))
 
 
@@ -207,7 +230,7 @@ def test_swap_without_a_meaning_is_refused_with_the_reason(name, reason):
 
 def test_backbone_without_a_level_that_is_needed_is_refused():
     with pytest.raises(SwapError, match='SqueezeNet has levels at strides 4, 8, 16, none at 32'):
-        plan_swap('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', 'squeezenet')
+        plan_swap(RETINANET, 'squeezenet')
 
 
 def test_neck_that_does_not_tell_what_it_takes_is_refused():
@@ -238,7 +261,7 @@ def test_neck_of_a_user_that_hands_channels_on_is_measured():
 @pytest.mark.parametrize('name', ['shufflenet-v1-1x-g5', 'ShuffleNetv1', 'resnet50', ''])
 def test_unknown_backbone_is_named_with_the_nearest(name):
     with pytest.raises(ConfigError, match='no backbone named') as error:
-        plan_swap('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', name)
+        plan_swap(RETINANET, name)
     if name.lower().startswith('shufflenet'):
         assert 'Did you mean' in str(error.value)
 
@@ -254,4 +277,20 @@ def test_what_is_no_config_is_refused(tmp_path):
         plan_swap(str(tmp_path / 'orphan.py'))
     with pytest.raises(SwapError, match='not dict'):
         plan_swap(dict(model={}))
-    assert (ROOT / 'configs').is_dir()
+    assert plan_swap(ROOT / 'configs' / 'faster_rcnn_shufflenet.py').changes
+
+
+def test_mistyped_setting_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match="no setting 'goups'. Did you mean groups"):
+        plan_swap(RETINANET, dict(type='ShuffleNetV1', goups=8))
+
+
+@pytest.mark.parametrize('name', [
+    'ld/ld_r18-gflv1-r101_fpn_1x_coco.py', 'lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py',
+])  # fmt: skip
+def test_teacher_does_not_get_the_pixels_of_another_network(name):
+    cfg = shipped(name)
+    assert plan_swap(cfg).changes, 'the same pixels: no objection'
+    cfg.model.data_preprocessor.mean = [0, 0, 0]
+    with pytest.raises(SwapError, match='another trained network .teacher_'):
+        plan_swap(cfg)

@@ -1,4 +1,5 @@
 """Configs that inherit another: short, and read as what was meant."""
+import math
 from pathlib import Path
 
 from shufflenet_det.engine.config import load_config
@@ -78,6 +79,32 @@ def test_config_that_would_read_otherwise_is_not_left_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('name', ['own.py', 'base.py'])
+def test_config_that_is_inherited_is_not_overwritten(name, tmp_path):
+    (tmp_path / 'base.py').write_text(f'_base_ = {RETINANET!r}\n')
+    (tmp_path / 'own.py').write_text("_base_ = 'base.py'\n")
+    before = (tmp_path / name).read_text()
+    with pytest.raises(SwapError, match='choose another name'):
+        written(str(tmp_path / 'own.py'), tmp_path / name)
+    assert (tmp_path / name).read_text() == before
+
+
+def test_new_style_config_is_swapped_but_not_inherited(tmp_path):
+    base = tmp_path / 'lazy.py'
+    base.write_text(
+        'from mmengine.config import read_base\n'
+        'from mmdet.models import FPN, ResNet, RetinaHead, RetinaNet\n'
+        'model = dict(type=RetinaNet, backbone=dict(type=ResNet, depth=18),\n'
+        '             neck=dict(type=FPN, in_channels=[64, 128, 256, 512], out_channels=16,\n'
+        '                       num_outs=5),\n'
+        '             bbox_head=dict(type=RetinaHead, num_classes=3, in_channels=16))\n'
+    )
+    assert plan_swap(str(base)).cfg.model.neck.in_channels == [24, 240, 480, 960]
+    with pytest.raises(SwapError, match=r'cannot be inherited .*In Python, .*dump'):
+        written(str(base), tmp_path / 'new.py')
+    assert list(tmp_path.iterdir()) == [base]
+
+
 def test_outputs_that_cannot_be_are_refused(tmp_path):
     (tmp_path / 'there.py').touch()
     with pytest.raises(ConfigError, match='exists.*--force'):
@@ -137,7 +164,9 @@ def test_code_is_python_that_reads_as_the_value():
         one=(1,),
         nested=[dict(type='A' * 40, value=-1.5e-7), dict(type='B' * 40, flags=(True, False))] * 2,
         empty=[[], (), {}],
+        infinite=[math.inf, -math.inf],
+        words={'class': 1},
     )
     code = as_code(value, room=90)
-    assert eval(code, dict(dict=dict)) == value
+    assert eval(code, dict(dict=dict, float=float)) == value
     assert max(map(len, code.splitlines())) <= 100

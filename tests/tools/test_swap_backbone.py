@@ -2,9 +2,18 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
-from shufflenet_det.swap.survey import Outcome, load_outcomes, shipped_configs, summary
+from shufflenet_det.errors import ConfigError
+from shufflenet_det.swap.survey import (
+    Outcome,
+    load_outcomes,
+    shipped_configs,
+    summary,
+    survey,
+)
 
+import pytest
 from mmengine.config import Config
 
 from ..conftest import ROOT
@@ -58,9 +67,9 @@ def test_survey_takes_configs_through_all_steps_and_resumes(tmp_path):
 
 def test_survey_counts_by_family_and_reason(tmp_path):
     outcomes = [
-        Outcome('a.py', 'FCOS', 'ResNet', 'done'),
-        Outcome('b.py', 'FCOS', 'ResNet', 'refused', 'why'),
-        Outcome('c.py', 'RPN', 'ResNet', 'not built', 'because'),
+        Outcome('a.py', 'FCOS', 'ResNet', 'x', 'done'),
+        Outcome('b.py', 'FCOS', 'ResNet', 'x', 'refused', 'why'),
+        Outcome('c.py', 'RPN', 'ResNet', 'x', 'not built', 'because'),
     ]
     counts, reasons = summary(outcomes)
     assert counts.rows[0] | dict(family='FCOS') == dict(
@@ -71,6 +80,28 @@ def test_survey_counts_by_family_and_reason(tmp_path):
     )
     assert [row['reason'] for row in reasons.rows] == ['because', 'why']
     json.dumps(counts.rows)
+
+
+def test_survey_reuses_outcomes_of_the_same_model_and_backbone_only(tmp_path):
+    first, second = (f'faster_rcnn/faster-rcnn_r50_fpn_{n}x_coco.py' for n in (1, 2))
+    known = [
+        Outcome(first, 'FasterRCNN', 'ResNet', 'x', 'done', seconds=9.0),
+        Outcome(first, 'FasterRCNN', 'ResNet', 'y', 'failed'),
+        Outcome('other.py', 'FasterRCNN', 'ResNet', 'x', 'done'),
+    ]
+    assert list(survey([first, second], 'x', known=known)) == [
+        known[0], replace(known[0], config=second, seconds=0.0)
+    ]
+
+
+def test_file_of_outcomes_is_read_up_to_where_a_run_was_killed(tmp_path):
+    path = tmp_path / 'out.jsonl'
+    line = json.dumps(asdict(Outcome('a.py', 'FCOS', 'ResNet', 'x', 'done')))
+    path.write_text(f'{line}\n{line[:30]}')
+    assert len(load_outcomes(path)) == 1
+    path.write_text('{"a": 1}\n')
+    with pytest.raises(ConfigError, match='not a file of outcomes'):
+        load_outcomes(path)
 
 
 def test_survey_is_of_the_812_configs_that_mmdetection_ships():
