@@ -47,6 +47,8 @@ DIFFERENTIABLE = {
                       [normal(2, 3, 16, 20), rois()]),
     'roi_pool': (lambda x, r: ops.roi_pool(x, r, (7, 5), 0.125),
                  [normal(2, 3, 16, 20), rois()]),
+    'deform_roi_pool': (lambda x, r, o: ops.deform_roi_pool(x, r, o, (7, 5), 0.125),
+                        [normal(2, 3, 16, 20), rois(), normal(40, 2, 7, 5, seed=1)]),
     'sigmoid_focal_loss': (lambda x, y: ops.sigmoid_focal_loss(x, y, 2.0, 0.25),
                            [normal(40, 4), LABELS]),
     'softmax_focal_loss': (lambda x, y: ops.softmax_focal_loss(x, y, 2.0, 0.25),

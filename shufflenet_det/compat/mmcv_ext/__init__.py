@@ -25,8 +25,8 @@ __all__ = ['UnsupportedOperatorError', 'install']
 
 _TARGET = 'mmcv._ext'
 _MMCV_INSTALL_URL = 'https://mmcv.readthedocs.io/en/latest/get_started/installation.html'
-_OPERATOR_MODULES = ('attention', 'boxes', 'carafe', 'deform', 'focal', 'info', 'masked', 'nms',
-                     'roi_align', 'roi_pool')
+_OPERATOR_MODULES = ('attention', 'boxes', 'carafe', 'deform', 'deform_roi_pool', 'focal',
+                     'info', 'masked', 'nms', 'roi_align', 'roi_pool')
 
 
 class UnsupportedOperatorError(ShuffleNetDetError, NotImplementedError):

@@ -10,7 +10,7 @@ import torchvision  # noqa: F401  registers torch.ops.torchvision
 from torch import Tensor
 
 from ._precision import as_float32, widen
-from ._sampling import chunks, gather_pixels
+from ._sampling import bilinear, chunks, gather_pixels, sample_positions
 from .roi_align_mean import mean_backward, products_pay
 
 _MAX = 0
@@ -31,29 +31,6 @@ def _refuse_bad_rois(rois: Tensor, spatial_scale: float, aligned: bool) -> None:
             f"RoIAlign needs finite boxes{' with x1 <= x2 and y1 <= y2' if aligned else ''}, but "
             f"{int(bad.sum())} of {len(rois)} are not, the first being row {first}: "
             f"{rois[first].tolist()}")
-
-
-def _bilinear(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Split positions along an axis of ``size`` pixels into two neighbours and their weights.
-
-    Returns:
-        The lower neighbour, the upper one, and the weight of each; both weights are zero for
-        positions further than one pixel out.
-    """
-    inside = (position >= -1) & (position <= size)
-    lower = position.clamp(min=0).long().clamp(0, size - 1)
-    upper = (lower + 1).clamp(max=size - 1)
-    upper_weight = torch.where(lower < size - 1, position.clamp(min=0) - lower, 0)
-    return (lower, upper, torch.where(inside, 1 - upper_weight, 0),
-            torch.where(inside, upper_weight, 0))
-
-
-def _sample_positions(start: Tensor, bin_size: Tensor, bins: int, samples: int) -> Tensor:
-    """Positions along one axis, [K, bins, samples], on the feature map."""
-    bin_index = torch.arange(bins, device=start.device, dtype=start.dtype)[:, None]
-    sample = torch.arange(samples, device=start.device, dtype=start.dtype) + 0.5
-    bin_size = bin_size[:, None, None]
-    return start[:, None, None] + bin_index * bin_size + sample * bin_size / samples
 
 
 def _max_forward(features: Tensor, rois: Tensor, bins: tuple[int, int], spatial_scale: float,
@@ -77,13 +54,13 @@ def _max_forward(features: Tensor, rois: Tensor, bins: tuple[int, int], spatial_
             continue
         same = (grid == grid.new_tensor([samples_x, samples_y])).all(1).nonzero()[:, 0]
         for some in chunks(same, bins[0] * bins[1] * samples * channels):
-            y = _sample_positions(start[some, 1], bin_size[some, 1], bins[0], samples_y)
-            x = _sample_positions(start[some, 0], bin_size[some, 0], bins[1], samples_x)
+            y = sample_positions(start[some, 1], bin_size[some, 1], bins[0], samples_y)
+            x = sample_positions(start[some, 0], bin_size[some, 0], bins[1], samples_x)
             # [K, bins_y, bins_x, samples], row by row within a bin
             y = y[:, :, None, :, None].expand(-1, -1, bins[1], -1, samples_x).flatten(3)
             x = x[:, None, :, None, :].expand(-1, bins[0], -1, samples_y, -1).flatten(3)
-            y0, y1, y0_weight, y1_weight = _bilinear(y, height)
-            x0, x1, x0_weight, x1_weight = _bilinear(x, width)
+            y0, y1, y0_weight, y1_weight = bilinear(y, height)
+            x0, x1, x0_weight, x1_weight = bilinear(x, width)
             value = features.new_zeros(1)
             for row, column, weight in ((y0, x0, y0_weight * x0_weight),
                                         (y0, x1, y0_weight * x1_weight),
@@ -104,8 +81,8 @@ def _max_backward(grad: Tensor, rois: Tensor, y: Tensor, x: Tensor, grad_input: 
     channels, height, width = grad_input.shape[1:]
     planes = rois[:, 0].long()[:, None] * channels + torch.arange(channels, device=rois.device)
     grad = torch.where(y == -1, 0, grad)
-    y0, y1, y0_weight, y1_weight = _bilinear(y, height)
-    x0, x1, x0_weight, x1_weight = _bilinear(x, width)
+    y0, y1, y0_weight, y1_weight = bilinear(y, height)
+    x0, x1, x0_weight, x1_weight = bilinear(x, width)
     total = grad.new_zeros(grad_input.numel())
     for row, column, weight in ((y0, x0, y0_weight * x0_weight), (y0, x1, y0_weight * x1_weight),
                                 (y1, x0, y1_weight * x0_weight), (y1, x1, y1_weight * x1_weight)):
