@@ -1,6 +1,7 @@
 """Networks: importing this package registers them in MMDetection's ``MODELS``."""
 from .classifier import ClassifierPreprocessor, ImageClassifier, LinearHead, OriginalHead
 from .comparison_nets import ResNetLike, ResNeXtLike, VGGLike, XceptionLike
+from .extra_levels import ExtraLevels
 from .mobilenet_v1 import MobileNetV1
 from .roi_extractor import FP32SingleRoIExtractor
 from .shared_stage import SharedRoIStage
@@ -12,6 +13,7 @@ from .torchvision_nets import VGG16, AlexNet, GoogLeNet, SqueezeNet
 __all__ = [
     'AlexNet',
     'ClassifierPreprocessor',
+    'ExtraLevels',
     'FP32SingleRoIExtractor',
     'GoogLeNet',
     'ImageClassifier',

@@ -36,6 +36,7 @@ def correct_channels(
     if first:
         before = copy.deepcopy(neck)
         _correct_first_neck(first, old, new)
+        _correct_groups(first)
         old_outputs = _outputs_of(before, old, 'the neck')
         new_outputs = _outputs_of(neck, new, 'the neck with the new channels')
         _compare(type_name(first), old, new, old_outputs, new_outputs)
@@ -74,6 +75,21 @@ def _correct_first_neck(neck: ConfigDict, old: Levels, new: Levels) -> None:
     if kind == 'SSDNeck':
         # hands the levels of the backbone on, before those that it adds
         neck.out_channels = corrected + neck.out_channels[len(corrected) :]
+
+
+def _correct_groups(neck: ConfigDict) -> None:
+    """Fewer groups for group norm, where those of the old channels do not divide the new ones."""
+    groups = (neck.get('norm_cfg') or {}).get('num_groups')
+    while groups and groups > 1:
+        try:
+            build_without_weights(neck, 'the neck')
+        except SwapError as error:
+            if not isinstance(error.__cause__, ValueError):
+                raise
+            groups //= 2
+            neck.norm_cfg = ConfigDict(neck.norm_cfg, num_groups=groups)
+        else:
+            return
 
 
 def _compare(

@@ -10,6 +10,8 @@ from ..errors import ConfigError
 
 # a multiple of every stride in use, those that necks add included
 IMAGE_SIZE = 384
+# of classifiers; where detectors go on, the levels are their own
+_LAST_STRIDE = 32
 
 
 class SwapError(ConfigError):
@@ -87,8 +89,12 @@ def empty_image() -> Tensor:
     return torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
 
 
-def levels_at(cfg: dict, strides: Sequence[int]) -> tuple[int, ...]:
+def levels_at(cfg: dict, strides: Sequence[int]) -> tuple[tuple[int, ...], int]:
     """``out_indices`` of a backbone of this package for levels at the given strides.
+
+    Returns:
+        The levels, and how many follow at strides from 64 on that the backbone ends before, each
+        twice the one before it.
 
     Raises:
         SwapError: it has no level at one of the strides, or the strides are not those of a
@@ -101,13 +107,16 @@ def levels_at(cfg: dict, strides: Sequence[int]) -> tuple[int, ...]:
             f'its place.'
         )
     backbone = build_without_weights(cfg, 'the new backbone')
+    last = backbone.out_strides[-1]
     missing = [s for s in strides if s not in backbone.out_strides]
-    if missing:
+    extra = [last * 2**k for k in range(1, len(missing) + 1)]
+    if missing and (missing != extra or last < _LAST_STRIDE or last not in strides):
         raise SwapError(
             f'{type(backbone).__name__} has levels at strides {_listed(backbone.out_strides)}, '
             f'none at {_listed(missing)}, which the neck or the heads of this config take.'
         )
-    return tuple(backbone.out_indices[backbone.out_strides.index(s)] for s in strides)
+    indices = (backbone.out_strides.index(s) for s in strides if s not in missing)
+    return tuple(backbone.out_indices[i] for i in indices), len(missing)
 
 
 def _listed(values: Sequence[int]) -> str:

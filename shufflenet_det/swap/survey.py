@@ -6,8 +6,9 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing import get_context
@@ -152,13 +153,30 @@ def survey(
         else:
             waiting.append(group)
     for start in range(0, len(waiting), _TASKS):
-        # fresh processes, because memory that large models took apart is not given back
+        batch = {group[0]: group for group in waiting[start : start + _TASKS]}
+        for outcome in _tried(list(batch), backbone, jobs):
+            yield outcome
+            yield from _others(outcome, batch[outcome.config][1:])
+
+
+def _tried(names: Sequence[str], backbone: str, jobs: int) -> Iterator[Outcome]:
+    """Outcomes found in fresh processes: memory that large models took apart is not given back."""
+    killed = list(names)
+    try:
         with _workers(jobs) as pool:
-            batch = waiting[start : start + _TASKS]
-            tasks = {pool.submit(_survey_quietly, group[0], backbone): group for group in batch}
+            tasks = [pool.submit(_survey_quietly, name, backbone) for name in names]
             for task in as_completed(tasks):
-                yield task.result()
-                yield from _others(task.result(), tasks[task][1:])
+                outcome = task.result()
+                killed.remove(outcome.config)
+                yield outcome
+    except BrokenProcessPool:
+        if len(names) == 1:
+            reason = 'the process was killed, as it is when memory runs out'
+            yield Outcome(names[0], '', '', backbone, 'not built', reason)
+            return
+        # which of them it was is not told: alone, each has all the memory
+        for name in killed:
+            yield from _tried([name], backbone, 1)
 
 
 def _others(outcome: Outcome, names: Iterable[str]) -> Iterator[Outcome]:

@@ -15,7 +15,7 @@ from ..weights import Description
 from .backbone import choose_backbone, preprocessing_for, pretrained
 from .channels import correct_channels, measure_backbone, type_name
 from .differences import Change, differences
-from .levels import SwapError, levels_at
+from .levels import Levels, SwapError, build_without_weights, levels_at, run
 from .preprocessing import (
     drop_old_optimisation,
     drop_old_weights,
@@ -63,7 +63,7 @@ def plan_swap(
         chosen, weights = choose_backbone(backbone, checkpoint)
         pixels = preprocessing_for(chosen, weights)
         before = measure_backbone(detector.backbone, 'the old backbone')
-        indices = levels_at(dict(chosen, type=f'mmdet.{chosen["type"]}'), before.strides)
+        indices, missing = levels_at(dict(chosen, type=f'mmdet.{chosen["type"]}'), before.strides)
         # in another scope the name alone would find another network, mmpretrain's for example
         kind = chosen['type'] if scope == 'mmdet' else f'mmdet.{chosen["type"]}'
         kept = _kept(detector.backbone, chosen['type'], weights is not None)
@@ -75,7 +75,13 @@ def plan_swap(
             detector.backbone.init_cfg = ConfigDict(pretrained(checkpoint, weights))
         kept.pop('norm_eval', None)  # which a shared stage has for itself
         shared = _shared_stage({**kept, **chosen}, indices, checkpoint, weights, detector)
+        extra = _extra_levels(missing, after, kept, kind)
+        if extra:
+            module = build_without_weights(extra, 'the extra levels')
+            after = run(module, after.maps, what='the extra levels')
         correct_channels(detector, before, after, shared)
+        if extra:
+            _put_before_the_neck(extra, detector)
         names = [name for name, _ in MODELS.build(placed).named_parameters()]
     drop_old_weights(new, new.model, detector)
     set_preprocessing(new.model, detector, pixels)
@@ -134,6 +140,11 @@ def _find_detector(cfg: Config) -> ConfigDict:
 
 def _refuse_what_cannot_be(cfg: Config, detector: ConfigDict) -> None:
     kind = type_name(cfg.model)
+    if kind == 'BaseReID':
+        raise SwapError(
+            f'{kind} tells people apart and is no detector: one vector an image, from crops of one '
+            f'size, not levels of features. Exchange the detector of its tracker instead.'
+        )
     if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
         raise SwapError(
             f'{kind} is a classifier of mmpretrain, not a detector: configs/imagenet has '
@@ -167,6 +178,21 @@ def _kept(backbone: ConfigDict, new: str, is_pretrained: bool) -> dict:
         kept['norm_eval'] = True
     known = arguments_of(backbones()[new])
     return {key: value for key, value in kept.items() if key in known}
+
+
+def _extra_levels(count: int, levels: Levels, kept: dict, kind: str) -> dict | None:
+    """Config of what adds levels behind those of the new backbone."""
+    if not count:
+        return None
+    name = kind.removesuffix(kind.rsplit('.', 1)[-1]) + 'ExtraLevels'
+    settings = {key: kept[key] for key in ('norm_cfg',) if key in kept}
+    return dict(type=name, in_channels=levels.channels[-1], num_levels=count, **settings)
+
+
+def _put_before_the_neck(part: dict, detector: ConfigDict) -> None:
+    neck = detector.get('neck') or []
+    necks = list(neck) if isinstance(neck, Sequence) else [neck]
+    detector.neck = [ConfigDict(part), *necks] if necks else ConfigDict(part)
 
 
 def _shared_stage(

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import ReIDDataSample
 from mmdet.testing import demo_mm_inputs, demo_mm_proposals, demo_track_inputs
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
@@ -20,8 +19,8 @@ from torch import nn
 from .channels import type_name
 
 # height and width; what cannot work on the first, for want of cells in its coarsest maps, is tried
-# on the second
-SIZES = ((128, 160), (384, 448))
+# on the next, and SSD on the one that its strides of 100 and 300 are made for
+SIZES = ((128, 160), (384, 448), (300, 300))
 _TRACKERS_OF_DETECTIONS = ('ByteTrack', 'DeepSORT', 'OCSORT', 'StrongSORT')
 # it is the wiring that is tried
 _ENOUGH_ROIS, _ENOUGH_PROPOSALS = 32, 50
@@ -74,11 +73,12 @@ def train_and_predict(cfg: Config, model: nn.Module) -> None:
     for key, value in dict(iter=1, max_iters=10, epoch=0, max_epochs=2).items():
         hub.update_info(key, value)
     model.init_weights()
-    small, large = SIZES
-    try:
-        _train_and_predict(cfg, model, small)
-    except (RuntimeError, AssertionError):
-        _train_and_predict(cfg, model, large)
+    for size in SIZES:
+        try:
+            return _train_and_predict(cfg, model, size)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            failure = error
+    raise failure
 
 
 def _train_and_predict(cfg: Config, model: nn.Module, size: tuple[int, int]) -> None:
@@ -134,8 +134,6 @@ def _training_data(
         return model, _clip(cfg, size, train=True)
     if kind == 'SoftTeacher':
         return model, _branches(cfg, size)
-    if kind == 'BaseReID':
-        return model, _crops()
     return model, _pictures(cfg, size)
 
 
@@ -143,8 +141,6 @@ def _prediction_data(cfg: Config, size: tuple[int, int]) -> dict:
     kind = type_name(cfg.model)
     if kind in (*_VIDEO, *_TRACKERS_OF_DETECTIONS):
         return _clip(cfg, size, train=False)
-    if kind == 'BaseReID':
-        return _crops()
     return _pictures(cfg, size, count=1)
 
 
@@ -195,13 +191,6 @@ def _clip(cfg: Config, size: tuple[int, int], train: bool) -> dict:
         for sample in data['data_samples']:
             sample.set_metainfo(dict(ori_video_length=2, video_length=2))
     return data
-
-
-def _crops() -> dict:
-    """Four pictures of two people."""
-    samples = [ReIDDataSample().set_gt_label(label) for label in (0, 0, 1, 1)]
-    pictures = torch.randint(0, 255, (len(samples), 3, 256, 128), dtype=torch.uint8)
-    return dict(inputs=list(pictures), data_samples=samples)
 
 
 def _detector(cfg: Config) -> ConfigDict:

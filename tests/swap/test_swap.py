@@ -72,6 +72,25 @@ def test_levels_are_chosen_by_stride_not_by_index():
     assert ssd.bbox_head.in_channels[:3] == (240, 480, 512)
 
 
+def test_levels_beyond_those_of_the_backbone_are_added_before_the_neck():
+    cfg = shipped('rtmdet/rtmdet_x_p6_4xb8-300e_coco.py')
+    cfg.model.backbone.norm_cfg = dict(type='SyncBN')
+    model = plan_swap(cfg).cfg.model
+    extra, neck = model.neck
+    assert model.backbone.out_indices == (1, 2, 3)
+    assert extra == dict(
+        type='ExtraLevels', in_channels=960, num_levels=1, norm_cfg=dict(type='SyncBN')
+    )
+    assert neck.in_channels == [240, 480, 960, 960]
+
+
+def test_groups_of_norm_are_those_that_divide_the_new_channels():
+    cfg = shipped('rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py')
+    model = plan_swap(cfg).cfg.model
+    assert model.neck.norm_cfg == dict(type='GN', num_groups=8)
+    assert model.bbox_head.norm_cfg == dict(type='GN', num_groups=32)
+
+
 def test_c4_detector_gets_the_next_stage_as_its_shared_head():
     swap = plan_swap('mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', 'shufflenet-v1-1x-g8')
     model = swap.cfg.model
@@ -217,6 +236,7 @@ def test_name_means_our_network_in_another_scope():
         ('tridentnet/tridentnet_r50-caffe_1x_coco.py', 'three branches'),
         ('detectors/cascade-rcnn_r50-rfp_1x_coco.py', 'a second time'),
         ('grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py', 'language model'),
+        ('reid/reid_r50_8xb32-6e_mot15train80_test-mot15val20.py', 'no detector'),
         ('misc/d2_retinanet_r50-caffe_fpn_ms-90k_coco.py', 'no `backbone`'),
     ],
 )

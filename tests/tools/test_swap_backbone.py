@@ -1,10 +1,14 @@
 """``tools/swap_backbone.py`` and ``tools/survey_swap.py`` as a user runs them."""
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from multiprocessing import get_context
 
 from shufflenet_det.errors import ConfigError
+from shufflenet_det.swap import survey as module
 from shufflenet_det.swap.survey import (
     Outcome,
     load_outcomes,
@@ -92,6 +96,21 @@ def test_survey_reuses_outcomes_of_the_same_model_and_backbone_only(tmp_path):
     assert list(survey([first, second], 'x', known=known)) == [
         known[0], replace(known[0], config=second, seconds=0.0)
     ]
+
+
+def dies_at_b(name: str, backbone: str) -> Outcome:
+    if name == 'b':
+        os._exit(1)
+    return Outcome(name, '', '', backbone, 'done')
+
+
+def test_config_that_kills_its_process_is_found_and_the_others_go_on(monkeypatch):
+    monkeypatch.setattr(module, '_survey_quietly', dies_at_b)
+    monkeypatch.setattr(
+        module, '_workers', lambda jobs: ProcessPoolExecutor(jobs, mp_context=get_context('fork'))
+    )
+    steps = {o.config: o.step for o in survey('abc', 'x', jobs=2)}
+    assert steps == dict(a='done', b='not built', c='done')
 
 
 def test_file_of_outcomes_is_read_up_to_where_a_run_was_killed(tmp_path):
