@@ -7,7 +7,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +17,7 @@ from time import perf_counter
 
 import mmdet
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -110,6 +111,8 @@ def _start_worker() -> None:
     # initialisation logs a line for each parameter
     MMLogger.get_instance('survey', log_level='ERROR')
     torch.set_num_threads(1)
+    # for which layers ask that are built for several processes (MMSyncBN)
+    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
 
 
 def _fingerprint(name: str) -> str:
@@ -161,22 +164,19 @@ def survey(
 
 def _tried(names: Sequence[str], backbone: str, jobs: int) -> Iterator[Outcome]:
     """Outcomes found in fresh processes: memory that large models took apart is not given back."""
-    killed = list(names)
+    left = list(names)
     try:
         with _workers(jobs) as pool:
-            tasks = [pool.submit(_survey_quietly, name, backbone) for name in names]
-            for task in as_completed(tasks):
+            for task in [pool.submit(_survey_quietly, name, backbone) for name in names]:
                 outcome = task.result()
-                killed.remove(outcome.config)
+                left.remove(outcome.config)
                 yield outcome
     except BrokenProcessPool:
-        if len(names) == 1:
+        if jobs == 1:
+            # in turn, so it was the first that is left; with all the memory for itself
             reason = 'the process was killed, as it is when memory runs out'
-            yield Outcome(names[0], '', '', backbone, 'not built', reason)
-            return
-        # which of them it was is not told: alone, each has all the memory
-        for name in killed:
-            yield from _tried([name], backbone, 1)
+            yield Outcome(left.pop(0), '', '', backbone, 'not built', reason)
+        yield from _tried(left, backbone, 1)
 
 
 def _others(outcome: Outcome, names: Iterable[str]) -> Iterator[Outcome]:

@@ -37,7 +37,8 @@ def build(cfg: Config) -> nn.Module:
     for part in _mappings(model):
         for key in ('init_cfg', 'pretrained'):
             if _loads(part.get(key)):
-                part[key] = None
+                # timm takes a bool
+                part[key] = False if part[key] is True else None
         if part.get('teacher_ckpt'):
             part.teacher_ckpt = None
         _shrink(part)
@@ -219,7 +220,7 @@ def _classes(detector: ConfigDict) -> int:
 def _loads(setting: object) -> bool:
     """Whether an ``init_cfg`` or ``pretrained`` reads a file."""
     settings = setting if isinstance(setting, (list, tuple)) else [setting]
-    return any(isinstance(s, str) or type_name(s) == 'Pretrained' for s in settings)
+    return any(s is True or isinstance(s, str) or type_name(s) == 'Pretrained' for s in settings)
 
 
 def _mappings(node: object) -> Iterator[Mapping]:
