@@ -5,36 +5,10 @@ from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .fast_unit import fits, train_unit
+from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups
 from .unit import Unit, layer_settings
 from .widths import BOTTLENECK_RATIO, SE_RATIO
-
-SHUFFLES = ('standard', 'transposed', 'none')
-
-
-def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Interleave the channels of ``groups`` groups (paper, section 3.1 and Figure 1).
-
-    Channel ``i * n + j`` of ``n`` channels a group moves to ``j * groups + i``. Shuffling the
-    result with ``groups=n`` undoes it, which is also the transposed order.
-
-    Args:
-        x: features of shape (N, C, H, W), C a multiple of ``groups``.
-        groups: number of groups.
-    """
-    batch, channels, height, width = x.shape
-    x = x.view(batch, groups, channels // groups, height, width)
-    return x.transpose(1, 2).reshape(batch, channels, height, width)
-
-
-def shuffle_groups(shuffle: str, groups: int, channels: int) -> int:
-    """The ``groups`` of :func:`channel_shuffle` for an order of the shuffle; 1 changes nothing.
-
-    Args:
-        shuffle: ``'standard'``, ``'transposed'`` or ``'none'``.
-        groups: groups of the pointwise convolutions.
-        channels: channels to be shuffled.
-    """
-    return {'standard': groups, 'transposed': channels // groups, 'none': 1}[shuffle]
 
 
 class ShuffleUnit(Unit):
@@ -56,7 +30,13 @@ class ShuffleUnit(Unit):
         with_se: squeeze-and-excitation on the residual branch (Table 5).
         conv_cfg, norm_cfg, act_cfg: layers, as everywhere in MMDetection.
         with_cp: recompute the unit in the backward pass to save memory.
+
+    Attributes:
+        fast: whether training on CPU runs as one function (:mod:`.fast_unit`), which gives the same
+            results, but no gradients of gradients.
     """
+
+    fast: bool = True
 
     def __init__(
         self,
@@ -119,6 +99,9 @@ class ShuffleUnit(Unit):
         self.act = build_activation_layer(act_cfg)
 
     def _forward(self, x: Tensor) -> Tensor:
+        if fits(self, x):
+            out = train_unit(self, x)
+            return out if self.stride == 1 else torch.cat((self.avgpool(x), out), dim=1)
         out = self.depthwise_conv3x3_bn(self.g_conv_1x1_compress(x))
         if self.shuffle_groups > 1:
             out = channel_shuffle(out, self.shuffle_groups)

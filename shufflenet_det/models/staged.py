@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 from typing import Self
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ class StagedBackbone(BaseModule):
         init_cfg: initialisation; Kaiming by default.
 
     Attributes:
+        channels_last: whether channels come last in memory on CPU, where convolutions with few
+            channels a group, batch norms and pooling are faster so. The levels have them last, too.
         layers: the stages, each an iterable of modules that follow one another.
         out_channels: channels of each returned level, known without a forward pass.
         out_strides: stride of each returned level relative to the image.
@@ -42,6 +45,7 @@ class StagedBackbone(BaseModule):
         ConfigError: levels that the network does not have.
     """
 
+    channels_last: bool = True
     stem_names: tuple[str, ...] = ('stem',)
     layers: Sequence[Sequence[nn.Module]]
 
@@ -74,6 +78,8 @@ class StagedBackbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images (N, 3, H, W) to features of ``out_channels`` at ``out_strides``."""
+        if self.channels_last:
+            x = _with_channels_last(x)
         outs = []
         for level, modules in enumerate(self.levels()):
             for module in modules:
@@ -96,6 +102,13 @@ class StagedBackbone(BaseModule):
         if mode and self.norm_eval:
             eval_batch_norms(self)
         return self
+
+
+def _with_channels_last(x: Tensor) -> Tensor:
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    if x.device.type == 'cpu' and x.dim() == 4 and not traced:
+        return x.contiguous(memory_format=torch.channels_last)
+    return x
 
 
 def backbones() -> dict[str, type[StagedBackbone]]:

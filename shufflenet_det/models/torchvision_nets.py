@@ -60,6 +60,8 @@ class TorchvisionBackbone(StagedBackbone):
         ConfigError: indices that cannot be.
     """
 
+    # to the bit torchvision's
+    channels_last = False
     builder: Callable[..., nn.Module]
     """Builds torchvision's network from ``num_classes``."""
     paths: tuple[Paths, ...]

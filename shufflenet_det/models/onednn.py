@@ -1,0 +1,83 @@
+"""Convolutions of oneDNN with what follows them fused, which torch has for CPU but not as layers.
+
+They run where torch was built with oneDNN, in float32. Everywhere else, and in float64, the same
+functions do the same with torch's own operators, one after another.
+"""
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@cache
+def is_available() -> bool:
+    """Whether torch has the fused convolutions."""
+    names = ('_convolution_pointwise', '_convolution_pointwise_', '_reorder_convolution_weight')
+    return torch.backends.mkldnn.is_available() and all(
+        hasattr(torch.ops.mkldnn, name) for name in names
+    )
+
+
+def fuses(x: Tensor) -> bool:
+    """Whether a convolution of ``x`` runs fused."""
+    return x.device.type == 'cpu' and x.dtype == torch.float32 and is_available()
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    relu: bool = False,
+    add: Tensor | None = None,
+) -> Tensor:
+    """Convolve, then add ``add``, then take the positive part. Without gradients.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (C', C / groups, h, w), as it is or from :func:`pack`.
+        bias: (C').
+        relu: whether to take the positive part.
+        add: shaped like the result.
+    """
+    # the kernel reads `add` in the order in which it writes
+    if not fuses(x) or x.numel() == 0:
+        out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+        out = out if add is None else out.add_(add)
+        return out.relu_() if relu else out
+    where = padding, stride, dilation, groups
+    if add is None:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, *where, 'relu' if relu else 'none', [], ''
+        )
+    return torch.ops.mkldnn._convolution_pointwise.binary(
+        x, add, weight, bias, *where, 'add', 1.0, 'relu' if relu else None, [], ''
+    )
+
+
+def accumulate(
+    total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int
+) -> Tensor:
+    """Add a 1x1 convolution of ``x`` to ``total``, whose memory is used. Without gradients."""
+    if not fuses(x):
+        return total.add_(F.conv2d(x, weight, bias, groups=groups))
+    return torch.ops.mkldnn._convolution_pointwise_.binary(
+        total, x, weight, bias, (0, 0), (1, 1), (1, 1), groups, 'add', 1.0, None, [], ''
+    )
+
+
+def pack(
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Tensor:
+    """The weight in the order in which the kernel reads it, for :func:`convolve` only."""
+    return torch.ops.mkldnn._reorder_convolution_weight(
+        weight, padding, stride, dilation, groups, None
+    )

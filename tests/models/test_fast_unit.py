@@ -1,0 +1,151 @@
+"""Training on CPU as one function: the results and gradients of the layers one after another."""
+import copy
+
+from shufflenet_det.models import ShuffleNetV1, ShuffleUnit, fast_unit, onednn
+
+import pytest
+import torch
+from torch import nn
+
+UNITS = {
+    'stride 1': dict(in_channels=48, out_channels=48),
+    'stride 2': dict(in_channels=48, out_channels=96, stride=2),
+    'first': dict(in_channels=24, out_channels=96, stride=2, first_groups=1),
+    'one group': dict(in_channels=32, out_channels=32, groups=1),
+    'many groups': dict(in_channels=64, out_channels=64, groups=8),
+    'transposed': dict(in_channels=48, out_channels=48, shuffle='transposed'),
+    'no shuffle': dict(in_channels=48, out_channels=48, shuffle='none'),
+    'recomputed': dict(in_channels=48, out_channels=48, with_cp=True),
+}
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """The function for units of any size."""
+    monkeypatch.setattr(fast_unit, '_FEWEST_VALUES', 0)
+    monkeypatch.setattr(fast_unit, '_NARROWEST_GROUP', 0)
+
+
+def unit_of(**settings) -> ShuffleUnit:
+    torch.manual_seed(0)
+    unit = ShuffleUnit(**settings)
+    for module in unit.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean):
+                nn.init.uniform_(tensor, -1, 1)
+            module.momentum = 0.3
+    return unit
+
+
+def image(unit: ShuffleUnit, dtype: torch.dtype, channels_last: bool = True) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2, unit.g_conv_1x1_compress.in_channels, 9, 7, generator=generator).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    return x.requires_grad_()
+
+
+def step(unit: ShuffleUnit, x: torch.Tensor, fast: bool) -> dict[str, torch.Tensor]:
+    """Result, gradients and statistics of a step of a copy."""
+    unit, x = copy.deepcopy(unit).to(x.dtype), x.detach().clone().requires_grad_()
+    unit.fast = fast
+    assert fast_unit.fits(unit, x) is fast
+    out = unit(x)
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
+    (out * weight.to(out.dtype)).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in unit.named_parameters()}
+    return dict(out=out.detach(), x=x.grad, **gradients, **dict(unit.named_buffers()))
+
+
+@pytest.mark.parametrize('settings', UNITS.values(), ids=UNITS)
+@pytest.mark.parametrize('channels_last', [True, False])
+def test_same_results_gradients_and_statistics(settings, channels_last, always):
+    unit = unit_of(**settings)
+    x = image(unit, torch.float64, channels_last)
+    plain, fast = step(unit, x, False), step(unit, x, True)
+    assert plain.keys() == fast.keys()
+    for name in plain:
+        torch.testing.assert_close(fast[name], plain[name], rtol=1e-9, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize('settings', UNITS.values(), ids=UNITS)
+def test_single_precision_is_as_exact_as_the_layers(settings, always):
+    unit = unit_of(**settings)
+    exact = step(unit, image(unit, torch.float64), False)
+    fast = step(unit, image(unit, torch.float32), True)
+    for name, expected in exact.items():
+        scale = expected.abs().max() + 1
+        assert (fast[name] - expected).abs().max() <= 1e-5 * scale, name
+
+
+def test_gradient_of_random_directions(always):
+    unit = unit_of(**UNITS['stride 1']).double()
+    x = image(unit, torch.float64)
+    # statistics are written in each call, and are not read
+    assert torch.autograd.gradcheck(unit, x, fast_mode=True, nondet_tol=1e-9)
+
+
+def test_frozen_parts_stay_without_gradient(always):
+    unit = unit_of(**UNITS['stride 1'])
+    unit.g_conv_1x1_compress.conv.weight.requires_grad_(False)
+    x = image(unit, torch.float32).detach()
+    unit(x).sum().backward()
+    assert unit.g_conv_1x1_compress.conv.weight.grad is None
+    assert unit.g_conv_1x1_expand.conv.weight.grad.any()
+
+
+def observed(unit: ShuffleUnit) -> None:
+    unit.g_conv_1x1_expand.register_forward_hook(lambda *_: None)
+
+
+def other_statistics(unit: ShuffleUnit) -> None:
+    unit.depthwise_conv3x3_bn.norm.eval()
+
+
+def cumulative(unit: ShuffleUnit) -> None:
+    unit.g_conv_1x1_compress.norm.momentum = None
+
+
+@pytest.mark.parametrize('change', [
+    observed, other_statistics, cumulative, lambda unit: unit.eval(),
+    lambda unit: setattr(unit, 'act', nn.SiLU()), lambda unit: setattr(unit, 'fast', False),
+])  # fmt: skip
+def test_everything_else_runs_layer_by_layer(change, always):
+    unit = unit_of(**UNITS['stride 1'])
+    x = image(unit, torch.float32)
+    assert fast_unit.fits(unit, x)
+    change(unit)
+    assert not fast_unit.fits(unit, x)
+
+
+@pytest.mark.parametrize('settings', [
+    dict(with_se=True), dict(norm_cfg=dict(type='GN', num_groups=4)),
+    dict(act_cfg=dict(type='SiLU')),
+])  # fmt: skip
+def test_other_layers_run_one_by_one(settings, always):
+    unit = unit_of(in_channels=48, out_channels=48, **settings)
+    assert not fast_unit.fits(unit, image(unit, torch.float32))
+
+
+def test_not_without_gradients_in_mixed_precision_or_when_small(always, monkeypatch):
+    unit = unit_of(**UNITS['stride 1'])
+    x = image(unit, torch.float32)
+    with torch.no_grad():
+        assert not fast_unit.fits(unit, x)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert not fast_unit.fits(unit, x)
+    monkeypatch.setattr(fast_unit, '_FEWEST_VALUES', 10**6)
+    assert not fast_unit.fits(unit, x)
+
+
+def test_large_maps_of_the_real_network_run_so():
+    net = ShuffleNetV1(out_indices=(3,)).train()
+    x = torch.zeros(16, 240, 28, 28)
+    assert fast_unit.fits(net.layers[0][1], x) is onednn.is_available()
+
+
+def test_without_onednn_the_layers_run(monkeypatch, always):
+    monkeypatch.setattr(onednn, 'is_available', lambda: False)
+    unit = unit_of(**UNITS['stride 1'])
+    x = image(unit, torch.float32)
+    assert not fast_unit.fits(unit, x)
+    assert unit(x).isfinite().all()
