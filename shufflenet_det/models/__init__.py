@@ -1,6 +1,7 @@
 """Networks: importing this package registers them in MMDetection's ``MODELS``."""
 from .classifier import ClassifierPreprocessor, ImageClassifier, LinearHead, OriginalHead
 from .comparison_nets import ResNetLike, ResNeXtLike, VGGLike, XceptionLike
+from .deploy import DeployConv2d, switch_to_deploy
 from .extra_levels import ExtraLevels
 from .mobilenet_v1 import MobileNetV1
 from .roi_extractor import FP32SingleRoIExtractor
@@ -13,6 +14,7 @@ from .torchvision_nets import VGG16, AlexNet, GoogLeNet, SqueezeNet
 __all__ = [
     'AlexNet',
     'ClassifierPreprocessor',
+    'DeployConv2d',
     'ExtraLevels',
     'FP32SingleRoIExtractor',
     'GoogLeNet',
@@ -32,4 +34,5 @@ __all__ = [
     'XceptionLike',
     'backbones',
     'channel_shuffle',
+    'switch_to_deploy',
 ]

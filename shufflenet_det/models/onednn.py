@@ -44,19 +44,41 @@ def convolve(
         relu: whether to take the positive part.
         add: shaped like the result.
     """
-    # the kernel reads `add` in the order in which it writes
-    if not fuses(x) or x.numel() == 0:
-        out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-        out = out if add is None else out.add_(add)
-        return out.relu_() if relu else out
-    where = padding, stride, dilation, groups
+    if fuses(x) and x.numel():
+        return convolve_fused(x, weight, bias, stride, padding, dilation, groups, relu, add)
+    out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    out = out if add is None else out.add_(add)
+    return out.relu_() if relu else out
+
+
+def convolve_fused(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+    relu: bool = False,
+    add: Tensor | None = None,
+) -> Tensor:
+    """As :func:`convolve`, where it is known to run fused: a small network has no time to ask."""
+    run, run_and_add = _kernels()
     if add is None:
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, *where, 'relu' if relu else 'none', [], ''
+        return run(
+            x, weight, bias, padding, stride, dilation, groups, 'relu' if relu else 'none', [], ''
         )
-    return torch.ops.mkldnn._convolution_pointwise.binary(
-        x, add, weight, bias, *where, 'add', 1.0, 'relu' if relu else None, [], ''
-    )
+    return run_and_add(
+        x, add, weight, bias, padding, stride, dilation, groups, 'add', 1.0,
+        'relu' if relu else None, [], '',
+    )  # fmt: skip
+
+
+@cache
+def _kernels() -> tuple:
+    # the overloads: to choose one at each call takes as long as a small convolution's set-up
+    name = torch.ops.mkldnn._convolution_pointwise
+    return name.default, name.binary
 
 
 def accumulate(
