@@ -2,6 +2,7 @@
 
 python tools/benchmark.py input [--data DIR] [--images N] [--rounds N] [--json FILE]
 python tools/benchmark.py backbone NAME ... [--batch N ...] [--size N ...] [--threads N ...]
+python tools/benchmark.py detector CONFIG ... [--peer-backbone mmpretrain] [--size HxW ...]
 """
 import argparse
 import json
@@ -9,28 +10,17 @@ import logging
 import tempfile
 from pathlib import Path
 
-from shufflenet_det.benchmark import backbone_speed, speed_report
+from shufflenet_det.benchmark import backbone_speed, detector_speed, speed_report
+from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import measure_input, write_photos
-from shufflenet_det.benchmark.machine import DTYPES, check_device
+from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.benchmark.networks import find_network
+from shufflenet_det.benchmark.options import add_speed_options, positive
 from shufflenet_det.benchmark.rendering import as_text
-from shufflenet_det.benchmark.speed import MODES, all_settings
+from shufflenet_det.benchmark.speed import all_settings
 from shufflenet_det.engine import cli
 
 from mmengine.logging import MMLogger
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def size(text: str) -> tuple[int, int]:
-    """``224``, or ``300x400`` for height and width in pixels."""
-    height, _, width = text.partition('x')
-    return positive(height), positive(width or height)
 
 
 def parse_args() -> argparse.Namespace:
@@ -65,32 +55,28 @@ def parse_args() -> argparse.Namespace:
     command.add_argument('--compile', action='store_true', help='all sides through torch.compile')
     add_speed_options(command, size=(224, 224))
     command.set_defaults(run=measure_backbones)
-    return parser.parse_args()
 
-
-def add_speed_options(command: argparse.ArgumentParser, size: tuple[int, int]) -> None:
-    def several(flag: str, default: object, **options: object) -> None:
-        command.add_argument(flag, nargs='+', default=[default], **options)
-
-    several('--batch', 1, type=positive, metavar='N', help='images (default 1)')
-    several(
-        '--size', size, type=globals()['size'], metavar='N|HxW',
-        help=f'pixels (default {size[0]}x{size[1]})',
-    )  # fmt: skip
-    several('--threads', 1, type=positive, metavar='N', help='of the processor (default 1)')
-    several('--dtype', 'fp32', choices=DTYPES, help='bf16 is autocast (default fp32)')
-    command.add_argument('--mode', nargs='+', default=MODES, choices=MODES, help='default all')
-    command.add_argument('--device', default='cpu', choices=('cpu', 'cuda'))
-    command.add_argument('--rounds', type=positive, default=15, help='turns of a side (default 15)')
-    command.add_argument('--warmup', type=positive, default=3, help='calls before (default 3)')
-    command.add_argument(
-        '--baseline',
-        metavar='NAME',
-        help='side to compare with (default: the same network of mmpretrain, or the first side)',
+    command = commands.add_parser(
+        'detector', help='prediction, deploy form and training step of detectors, and their parts'
     )
-    command.add_argument('--markdown', action='store_true', help='print the table for a document')
-    command.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
-    command.add_argument('--plot', type=Path, metavar='FILE', help='draw time against complexity')
+    command.add_argument(
+        'names',
+        nargs='+',
+        metavar='CONFIG',
+        help='config files, names such as mmdet::..., or torchvision:<name>',
+    )
+    command.add_argument(
+        '--peer-backbone',
+        choices=['mmpretrain'],
+        help="each detector also with mmpretrain's ShuffleNet v1 and the same weights",
+    )
+    command.add_argument(
+        '--proposals', type=positive, help='RoIs in prediction (default: as each detector states)'
+    )
+    command.add_argument('--no-parts', action='store_true', help='only from end to end')
+    add_speed_options(command, size=(300, 400))
+    command.set_defaults(run=measure_detectors)
+    return parser.parse_args()
 
 
 def measure_input_pipeline(args: argparse.Namespace) -> None:
@@ -113,6 +99,18 @@ def measure_backbones(args: argparse.Namespace) -> None:
     )
     what = 'Classifiers' if args.classifier else 'Backbones'
     report(args, [speed_report.speed_table(what, rows)], rows)
+
+
+def measure_detectors(args: argparse.Namespace) -> None:
+    check_device(args.device)
+    names = list(dict.fromkeys(args.names))
+    detectors = find_detectors(names, bool(args.peer_backbone), args.proposals)
+    settings = all_settings(args.batch, args.size, args.threads, args.dtype, args.device)
+    rows = detector_speed.measure_detectors(
+        detectors, settings, args.mode, args.baseline, args.rounds, args.warmup, not args.no_parts
+    )
+    tables = [speed_report.speed_table('Detectors', rows)]
+    report(args, tables if args.no_parts else tables + speed_report.parts_tables(rows), rows)
 
 
 def report(args: argparse.Namespace, tables: list, rows: list[dict]) -> None:

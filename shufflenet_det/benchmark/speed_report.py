@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ..engine.cli import write_atomically
+from .detector_parts import DATA, PART_ORDER, TOTAL
 from .machine import surroundings
 from .rendering import Column, Table, as_markdown, as_text
 from .speed import MODES
@@ -64,28 +65,36 @@ def _ranges(row: Mapping) -> dict[str, str]:
     return ranges
 
 
-def parts_table(rows: Sequence[Mapping]) -> Table:
-    """Where a detector's time goes: a row for each part, a column for each side and mode.
+def parts_tables(rows: Sequence[Mapping]) -> list[Table]:
+    """Where a detector's time goes: for each side and setting a table of its parts by mode.
 
     Args:
         rows: of ``name``, ``mode`` and the setting, with ``parts``: seconds by part.
     """
-    varies = [key for key in _SETTING if len({row[key] for row in rows}) > 1]
-    same = [key for key in _SETTING if key not in varies]
-    headings = {
-        index: ', '.join(str(row[key]) for key in ('name', 'mode', *varies))
-        for index, row in enumerate(rows)
-    }
-    parts = dict.fromkeys(part for row in rows for part in row['parts'])
-    lines = [
-        dict(part=part) | {str(i): row['parts'].get(part) for i, row in enumerate(rows)}
-        for part in parts
-    ]
-    columns = (
-        Column('part', 'part, ms'),
-        *(Column(str(i), heading, '.2f', scale=1e3) for i, heading in headings.items()),
-    )
-    return Table(f'By part, medians: {_title(rows[0], same)}', columns, lines)
+    tables = []
+    keys = ('name', *_SETTING)
+    for _, grouped in groupby(rows, key=lambda row: [row[key] for key in keys]):
+        group = list(grouped)
+        modes = {row['mode']: row['parts'] for row in group}
+        found = {part for parts in modes.values() for part in parts}
+        columns = [Column('part', 'part')]
+        for mode in modes:
+            columns.append(Column(mode, f'{mode}, ms', '.2f', scale=1e3))
+            columns.append(Column(f'{mode} share', 'share', '.1f', '%', scale=100))
+        lines = [
+            dict(part=part)
+            | {mode: parts[part] for mode, parts in modes.items() if part in parts}
+            | {
+                f'{mode} share': parts[part] / parts[TOTAL]
+                for mode, parts in modes.items()
+                if part in parts and part != DATA
+            }
+            for part in PART_ORDER
+            if part in found
+        ]
+        title = f'{group[0]["name"]} by part, medians: {_title(group[0], _SETTING)}'
+        tables.append(Table(title, tuple(columns), lines))
+    return tables
 
 
 def describe_run(rows: Sequence[Mapping], options: Mapping) -> dict:
