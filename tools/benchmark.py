@@ -125,7 +125,9 @@ def report(args: argparse.Namespace, tables: list, rows: list[dict]) -> None:
 def main() -> None:
     args = parse_args()
     # MMEngine tells of each parameter how it was initialised
-    MMLogger.get_instance('benchmark', log_level=logging.ERROR)
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    if 'mode' in args:
+        args.mode = tuple(dict.fromkeys(args.mode))
     args.run(args)
 
 

@@ -45,7 +45,7 @@ def measure_backbones(
     """
     against = baselines({n.name: n.twin for n in networks}, baseline)
     device = settings[0].device
-    models = {key: model.to(device) for key, model in _build(networks, modes).items()}
+    models = _build(networks, modes, device)
     called = {k: torch.compile(m) if compiled else m for k, m in models.items()}
     params = {n.name: sum(p.numel() for p in n.build().parameters()) for n in networks}
     macs = {size: _count(networks, size) for size in dict.fromkeys(s.size for s in settings)}
@@ -84,13 +84,16 @@ def measure_backbones(
     return rows
 
 
-def _build(networks: Sequence[Network], modes: Sequence[str]) -> dict[Key, nn.Module]:
+def _build(networks: Sequence[Network], modes: Sequence[str], device: str) -> dict[Key, nn.Module]:
     """A model by network and mode; for training another one, because its statistics change."""
     models = {}
     for mode in modes:
         for network in networks:
-            model = network.deployed() if mode == DEPLOY else network.build()
-            models[network.name, mode] = model.train(mode == TRAIN)
+            if mode == DEPLOY:
+                model = network.deployed(device)
+            else:
+                model = network.build().to(device).train(mode == TRAIN)
+            models[network.name, mode] = model
     return models
 
 

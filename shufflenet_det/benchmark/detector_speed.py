@@ -54,7 +54,7 @@ def measure_detectors(
     for size in dict.fromkeys(setting.size for setting in settings):
         device = settings[0].device
         models = {
-            (d.name, mode): _build(d, mode, size).to(device) for mode in modes for d in detectors
+            (d.name, mode): _build(d, mode, size, device) for mode in modes for d in detectors
         }
         counted = {name: d.count(size) for name, d in sides.items()}
         for setting in (s for s in settings if s.size == size):
@@ -73,8 +73,8 @@ def measure_detectors(
     return rows
 
 
-def _build(detector: Detector, mode: str, size: Size) -> nn.Module:
-    model = detector.build(size).train(mode == TRAIN)
+def _build(detector: Detector, mode: str, size: Size, device: str) -> nn.Module:
+    model = detector.build(size).to(device).train(mode == TRAIN)
     if mode == DEPLOY:
         model = deploy(model, detector.ours)
     detector.fix_proposals(model, size)

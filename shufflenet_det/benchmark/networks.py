@@ -56,10 +56,10 @@ class Network:
     twin: str | None = None
     note: str | None = None
 
-    def deployed(self) -> nn.Module:
+    def deployed(self, device: str = 'cpu') -> nn.Module:
         """The network in its form for inference: ours by ``switch_to_deploy``, others with batch
-        norms folded by mmcv's ``fuse_conv_bn``."""
-        return deploy(self.build().eval(), self.ours)
+        norms folded by mmcv's ``fuse_conv_bn``. The form may depend on the device."""
+        return deploy(self.build().eval().to(device), self.ours)
 
 
 def deploy(model: nn.Module, ours: bool) -> nn.Module:

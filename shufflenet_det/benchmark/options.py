@@ -16,8 +16,8 @@ def positive(text: str) -> int:
 
 def height_and_width(text: str) -> tuple[int, int]:
     """``224``, or ``300x400`` for height and width in pixels."""
-    height, _, width = text.partition('x')
-    return positive(height), positive(width or height)
+    height, by, width = text.partition('x')
+    return positive(height), positive(width if by else height)
 
 
 def add_speed_options(command: argparse.ArgumentParser, size: tuple[int, int]) -> None:

@@ -73,9 +73,9 @@ def all_settings(
     dtypes: Sequence[str],
     device: str,
 ) -> list[Setting]:
-    """Every combination."""
+    """Every combination, once."""
     combined = product(batches, sizes, numbers_of_threads, dtypes)
-    return [Setting(*values, device) for values in combined]
+    return list(dict.fromkeys(Setting(*values, device) for values in combined))
 
 
 def baselines(twins: Mapping[str, str | None], baseline: str | None) -> dict[str, str]:

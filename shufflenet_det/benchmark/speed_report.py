@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ..engine.cli import write_atomically
+from ..errors import ConfigError
 from .detector_parts import DATA, PART_ORDER, TOTAL
 from .machine import surroundings
 from .rendering import Column, Table, as_markdown, as_text
@@ -136,11 +137,17 @@ def write_json(path: Path, about: Mapping) -> None:
 
 
 def plot(rows: Sequence[Mapping], path: Path) -> None:
-    """Median time against complexity: a panel for each mode and setting, a mark for each side."""
+    """Median time against complexity: a panel for each mode and setting, a mark for each side.
+
+    Sides whose multiply-adds are not known are left out.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
     keys = (*_SETTING, 'mode')
+    rows = [row for row in rows if row['macs'] is not None]
+    if not rows:
+        raise ConfigError('--plot: the complexity of no side is known: there is nothing to draw.')
     named = [key for key in keys if len({row[key] for row in rows}) > 1] or ['mode']
     ordered = sorted(rows, key=lambda row: ([str(row[k]) for k in _SETTING], _MODES[row['mode']]))
     panels = [list(g) for _, g in groupby(ordered, key=lambda row: [row[key] for key in keys])]

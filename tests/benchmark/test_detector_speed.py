@@ -62,6 +62,17 @@ def test_second_stage_runs_on_the_stated_number_of_boxes(name):
     assert side.count(SIZE) > 1e6
 
 
+def test_torchvision_is_trained_on_the_stated_number_of_boxes():
+    (side,) = find_detectors([TORCHVISION])
+    model = side.build(SIZE).train()
+    side.fix_proposals(model, SIZE)
+    given = []
+    model.roi_heads.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[1][0])))
+    with torch.no_grad():
+        loss = side.loss(model, side.batch(SIZE, 1, 'cpu'))
+    assert loss.isfinite() and given == [side.proposals(training=True)] == [2000]
+
+
 def test_fixed_boxes_are_inside_of_the_image_and_always_the_same():
     boxes = fixed_boxes(100, SIZE)
     assert (boxes >= 0).all() and (boxes[:, 2] <= 96).all() and (boxes[:, 3] <= 64).all()
@@ -96,10 +107,13 @@ def test_time_of_a_part_within_another_counts_once(monkeypatch):
 def test_every_side_has_its_rows_and_parts(tmp_path):
     settings = [Setting(1, SIZE, 1, 'fp32', 'cpu')]
     sides = find_detectors([config('fpn'), TORCHVISION], proposals=10)
-    rows = measure_detectors(sides, settings, ('forward', 'train'), rounds=1, warmup=1)
-    assert [(row['name'], row['mode']) for row in rows] == [
-        (side.name, mode) for side in sides for mode in ('forward', 'train')
-    ]
+    # fewer RoIs than 512
+    sides[0].cfg.model.train_cfg.rcnn.sampler.num = 16
+    rows = measure_detectors(sides, settings, ('forward',), rounds=1, warmup=1)
+    rows[1:1] = measure_detectors(sides[:1], settings, ('train',), rounds=1, warmup=1)
+    assert [row['name'] for row in rows] == [sides[0].name, sides[0].name, TORCHVISION]
+    assert [row['mode'] for row in rows] == ['forward', 'train', 'forward']
+    assert ['ratio' in row for row in rows] == [False, False, True]
     for row in rows:
         parts = row['parts']
         assert {DATA, 'preprocessing', 'backbone', 'neck', 'RPN: head', OTHER, TOTAL} <= set(parts)
