@@ -1,15 +1,26 @@
 """Measure the speed of parts of the package on this machine.
 
 python tools/benchmark.py input [--data DIR] [--images N] [--rounds N] [--json FILE]
+python tools/benchmark.py backbone NAME ... [--batch N ...] [--size N ...] [--threads N ...]
+python tools/benchmark.py detector CONFIG ... [--peer-backbone mmpretrain] [--size HxW ...]
 """
 import argparse
 import json
+import logging
 import tempfile
 from pathlib import Path
 
+from shufflenet_det.benchmark import backbone_speed, detector_speed, speed_report
+from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import measure_input, write_photos
+from shufflenet_det.benchmark.machine import check_device
+from shufflenet_det.benchmark.networks import find_network
+from shufflenet_det.benchmark.options import add_speed_options, positive
 from shufflenet_det.benchmark.rendering import as_text
+from shufflenet_det.benchmark.speed import all_settings
 from shufflenet_det.engine import cli
+
+from mmengine.logging import MMLogger
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,14 +32,51 @@ def parse_args() -> argparse.Namespace:
     command.add_argument(
         '--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs'
     )
-    command.add_argument('--images', type=int, default=128, help='images to use (default 128)')
-    command.add_argument('--rounds', type=int, default=11, help='turns of each side (default 11)')
+    command.add_argument('--images', type=positive, default=128, help='images to use (default 128)')
+    command.add_argument(
+        '--rounds', type=positive, default=11, help='turns of each side (default 11)'
+    )
     command.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
     command.set_defaults(run=measure_input_pipeline)
-    args = parser.parse_args()
-    if min(args.images, args.rounds) < 1:
-        parser.error('--images and --rounds must be 1 or more')
-    return args
+
+    command = commands.add_parser(
+        'backbone', help='inference, deploy form and training step of backbones, side by side'
+    )
+    command.add_argument(
+        'names',
+        nargs='+',
+        metavar='NAME',
+        help='shufflenet-v1-1x-g3 and other names of `tools/swap_backbone.py --list`, '
+        '"type=X key=value" in quotes, mmpretrain:<name of a ShuffleNet v1>, torchvision:<name>',
+    )
+    command.add_argument(
+        '--classifier', action='store_true', help='with pooling and classifier of 1000 classes'
+    )
+    command.add_argument('--compile', action='store_true', help='all sides through torch.compile')
+    add_speed_options(command, size=(224, 224))
+    command.set_defaults(run=measure_backbones)
+
+    command = commands.add_parser(
+        'detector', help='prediction, deploy form and training step of detectors, and their parts'
+    )
+    command.add_argument(
+        'names',
+        nargs='+',
+        metavar='CONFIG',
+        help='config files, names such as mmdet::..., or torchvision:<name>',
+    )
+    command.add_argument(
+        '--peer-backbone',
+        choices=['mmpretrain'],
+        help="each detector also with mmpretrain's ShuffleNet v1 and the same weights",
+    )
+    command.add_argument(
+        '--proposals', type=positive, help='RoIs in prediction (default: as each detector states)'
+    )
+    command.add_argument('--no-parts', action='store_true', help='only from end to end')
+    add_speed_options(command, size=(300, 400))
+    command.set_defaults(run=measure_detectors)
+    return parser.parse_args()
 
 
 def measure_input_pipeline(args: argparse.Namespace) -> None:
@@ -42,8 +90,44 @@ def measure_input_pipeline(args: argparse.Namespace) -> None:
         cli.write_atomically(args.json, content + '\n')
 
 
+def measure_backbones(args: argparse.Namespace) -> None:
+    check_device(args.device)
+    networks = [find_network(name, args.classifier) for name in dict.fromkeys(args.names)]
+    settings = all_settings(args.batch, args.size, args.threads, args.dtype, args.device)
+    rows = backbone_speed.measure_backbones(
+        networks, settings, args.mode, args.baseline, args.rounds, args.warmup, args.compile
+    )
+    what = 'Classifiers' if args.classifier else 'Backbones'
+    report(args, [speed_report.speed_table(what, rows)], rows)
+
+
+def measure_detectors(args: argparse.Namespace) -> None:
+    check_device(args.device)
+    names = list(dict.fromkeys(args.names))
+    detectors = find_detectors(names, bool(args.peer_backbone), args.proposals)
+    settings = all_settings(args.batch, args.size, args.threads, args.dtype, args.device)
+    rows = detector_speed.measure_detectors(
+        detectors, settings, args.mode, args.baseline, args.rounds, args.warmup, not args.no_parts
+    )
+    tables = [speed_report.speed_table('Detectors', rows)]
+    report(args, tables if args.no_parts else tables + speed_report.parts_tables(rows), rows)
+
+
+def report(args: argparse.Namespace, tables: list, rows: list[dict]) -> None:
+    about = speed_report.describe_run(rows, dict(rounds=args.rounds, warmup=args.warmup))
+    print(speed_report.render(tables, about, args.markdown))
+    if args.json:
+        speed_report.write_json(args.json, about)
+    if args.plot:
+        speed_report.plot(rows, args.plot)
+
+
 def main() -> None:
     args = parse_args()
+    # MMEngine tells of each parameter how it was initialised
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    if 'mode' in args:
+        args.mode = tuple(dict.fromkeys(args.mode))
     args.run(args)
 
 

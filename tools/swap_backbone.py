@@ -4,14 +4,12 @@ python tools/swap_backbone.py BASE_CONFIG [--backbone NAME] [--checkpoint FILE] 
 python tools/swap_backbone.py --list
 """
 import argparse
-import ast
 import shlex
 
 from shufflenet_det.engine import cli
 from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
 from shufflenet_det.swap import DEFAULT_BACKBONE, backbone_names, plan_swap
-from shufflenet_det.swap.names import backbone_config
+from shufflenet_det.swap.names import backbone_config, parse_backbone
 from shufflenet_det.swap.writing import check_output, write_config
 
 
@@ -35,22 +33,6 @@ def parse_args() -> argparse.Namespace:
     if (args.base is None) != args.list:
         parser.error('give a config, or --list alone')
     return args
-
-
-def parse_backbone(text: str | None) -> str | dict | None:
-    """A name as it is; ``'type=X key=value'`` as a config."""
-    if text is None or '=' not in text:
-        return text
-    cfg = {}
-    for setting in text.split():
-        key, equals, value = setting.partition('=')
-        if not equals:
-            raise ConfigError(f'--backbone {text!r}: expected key=value, not {setting!r}.')
-        try:
-            cfg[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            cfg[key] = value
-    return cfg
 
 
 def main() -> None:

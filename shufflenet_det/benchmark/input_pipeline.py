@@ -4,8 +4,6 @@ All sides read the same files in one process and one thread and deliver normalis
 float32. They take turns, and time is that of the processor, so that a busy machine slows all of
 them alike; ratios are of neighbouring turns.
 """
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +30,7 @@ from ..data.sample import render_scene
 from ..evaluation.report import versions
 from ..models import ClassifierPreprocessor
 from ..models.classifier import IMAGENET_MEAN, IMAGENET_STD
+from .machine import machine, threads
 from .rendering import Column, Table
 
 BATCH = 32
@@ -126,16 +125,6 @@ def measure_input(folder: Path, images: int, rounds: int) -> tuple[Table, dict]:
     return Table(title, COLUMNS, rows), about
 
 
-def machine() -> dict:
-    """Name and number of the processors."""
-    name = platform.processor() or platform.machine()
-    if os.path.exists('/proc/cpuinfo'):
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-        names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-        name = next(iter(names), name)
-    return dict(processor=name, cores=os.cpu_count())
-
-
 def _reader_of_plain(folder: Path, transforms: list, images: int) -> Callable[[], None]:
     data = torch.utils.data.Subset(
         ImageFolder(str(folder), v1.Compose(transforms)), range(images)
@@ -178,11 +167,10 @@ def _compare(readers: dict[str, Callable], images: int, rounds: int) -> Iterator
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
+    before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threads(1):
+            yield
     finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
+        cv2.setNumThreads(before)

@@ -1,4 +1,5 @@
 """Backbones by the names of the zoo: ``shufflenet-v1-1x-g3`` is that of its ImageNet config."""
+import ast
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -56,4 +57,24 @@ def backbone_config(backbone: str | Mapping) -> dict:
     for key in cfg:
         if key not in known | {'type'}:
             raise ConfigError(f'{name} has no setting {key!r}.{suggest(key, known)}')
+    return cfg
+
+
+def parse_backbone(text: str | None) -> str | dict | None:
+    """What a command line says of a backbone: a name as it is, ``'type=X key=value'`` as a config.
+
+    Raises:
+        ConfigError: a part of a config is not ``key=value``.
+    """
+    if text is None or '=' not in text:
+        return text
+    cfg = {}
+    for setting in text.split():
+        key, equals, value = setting.partition('=')
+        if not equals:
+            raise ConfigError(f'--backbone {text!r}: expected key=value, not {setting!r}.')
+        try:
+            cfg[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            cfg[key] = value
     return cfg

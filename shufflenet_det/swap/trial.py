@@ -32,8 +32,16 @@ class TrialError(Exception):
 
 
 def build(cfg: Config) -> nn.Module:
-    """The model of a config, without any weights from files or the network."""
-    model = copy.deepcopy(cfg.model)
+    """The model of a config, without any weights from files or the network, with few RoIs."""
+    model = without_weights(cfg.model)
+    for part in _mappings(model):
+        _shrink(part)
+    return build_model(model, cfg.get('default_scope'))
+
+
+def without_weights(model: ConfigDict) -> ConfigDict:
+    """A copy of a model's config that loads nothing from files or the network."""
+    model = copy.deepcopy(model)
     for part in _mappings(model):
         for key in ('init_cfg', 'pretrained'):
             if _loads(part.get(key)):
@@ -41,8 +49,12 @@ def build(cfg: Config) -> nn.Module:
                 part[key] = False if part[key] is True else None
         if part.get('teacher_ckpt'):
             part.teacher_ckpt = None
-        _shrink(part)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
+    return model
+
+
+def build_model(model: ConfigDict, scope: str | None = None) -> nn.Module:
+    """The model of its config in the scope that the whole config states, MMDetection's if none."""
+    with DefaultScope.overwrite_default_scope(scope or 'mmdet'):
         return revert_sync_batchnorm(MODELS.build(model))
 
 
@@ -130,29 +142,30 @@ def _training_data(
         detector = model.detector
         if type(detector.data_preprocessor).__name__ != 'DetDataPreprocessor':
             detector.data_preprocessor = MODELS.build(dict(type='DetDataPreprocessor'))
-        return detector, _pictures(cfg, size)
+        return detector, pictures(cfg, size)
     if kind in _VIDEO:
         return model, _clip(cfg, size, train=True)
     if kind == 'SoftTeacher':
         return model, _branches(cfg, size)
-    return model, _pictures(cfg, size)
+    return model, pictures(cfg, size)
 
 
 def _prediction_data(cfg: Config, size: tuple[int, int]) -> dict:
     kind = type_name(cfg.model)
     if kind in (*_VIDEO, *_TRACKERS_OF_DETECTIONS):
         return _clip(cfg, size, train=False)
-    return _pictures(cfg, size, count=1)
+    return pictures(cfg, size, count=1)
 
 
-def _pictures(cfg: Config, size: tuple[int, int], count: int = 2) -> dict:
+def pictures(cfg: Config, size: tuple[int, int], count: int = 2) -> dict:
+    """Random pictures of a size, with two or three objects each, as a data loader delivers them."""
     detector = _detector(cfg)
     shapes = [[3, *size]] * count
     classes = _classes(detector)
     data = demo_mm_inputs(
         count,
         shapes,
-        num_items=[3, 2][:count],
+        num_items=[3 - index % 2 for index in range(count)],
         # it draws labels from 1 on, and bytes for the semantic map
         num_classes=min(max(classes, 2), 255),
         with_mask=_has_masks(cfg),
@@ -172,7 +185,7 @@ def _branches(cfg: Config, size: tuple[int, int]) -> dict:
     """A labelled picture, and an unlabelled one for teacher and student."""
     parts = {}
     for branch in ('sup', 'unsup_teacher', 'unsup_student'):
-        parts[branch] = _pictures(cfg, size, count=1)
+        parts[branch] = pictures(cfg, size, count=1)
         for sample in parts[branch]['data_samples']:
             sample.set_metainfo(dict(homography_matrix=torch.eye(3).numpy()))
     keys = ('inputs', 'data_samples')

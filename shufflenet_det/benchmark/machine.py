@@ -1,0 +1,61 @@
+"""The machine that a figure was measured on, and what of it a measurement uses."""
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from ..errors import ConfigError
+from ..evaluation.report import versions
+
+DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
+
+
+def machine() -> dict:
+    """Name and number of the processors."""
+    name = platform.processor() or platform.machine()
+    if os.path.exists('/proc/cpuinfo'):
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+        name = next(iter(names), name)
+    return dict(processor=name, cores=os.cpu_count())
+
+
+def surroundings(device: str) -> dict:
+    """What a figure depends on beside the code: machine, instruction set, GPU, versions."""
+    about = machine() | dict(instructions=torch.backends.cpu.get_cpu_capability())
+    if device == 'cuda':
+        about |= dict(gpu=torch.cuda.get_device_name(), cuda=torch.version.cuda)
+    found = versions() | dict(python=platform.python_version())
+    for package in ('mmcv', 'mmcv-lite', 'mmpretrain'):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return dict(machine=about, versions=found)
+
+
+def check_device(device: str) -> None:
+    """Raise :class:`ConfigError` if there is no such device."""
+    if device == 'cuda' and not torch.cuda.is_available():
+        raise ConfigError('--device cuda: PyTorch finds no CUDA device here. Use --device cpu.')
+
+
+def synchronise(device: str) -> None:
+    """Wait until all that was started on the device is done."""
+    if device == 'cuda':
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Run PyTorch's operators on this many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

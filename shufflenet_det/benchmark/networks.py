@@ -1,0 +1,190 @@
+"""The networks that ``tools/benchmark.py backbone`` compares, by name."""
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+
+import torch
+import torchvision
+from mmcv.cnn import fuse_conv_bn
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from .. import models
+from ..engine.config import CONFIGS
+from ..errors import ConfigError
+from ..models.staged import StagedBackbone
+from ..swap.names import backbone_config, backbone_names, parse_backbone
+
+MMPRETRAIN, TORCHVISION = 'mmpretrain:', 'torchvision:'
+CLASSES = 1000
+# by name: the modules of the classifier that lead to its last map
+TORCHVISION_FEATURES = {
+    'shufflenet_v2_x0_5': ('conv1', 'maxpool', 'stage2', 'stage3', 'stage4', 'conv5'),
+    'shufflenet_v2_x1_0': ('conv1', 'maxpool', 'stage2', 'stage3', 'stage4', 'conv5'),
+    'mobilenet_v3_small': ('features',),
+    'mobilenet_v3_large': ('features',),
+    'alexnet': ('features',),
+}
+_SHUFFLENET = re.compile(r'shufflenet-v1-(\d+(?:\.\d+)?)x-g(\d+)')
+# what mmpretrain's class can be given, and values of other settings that change nothing
+_OF_MMPRETRAIN = {
+    'type', 'groups', 'widen_factor', 'stem_channels', 'stage_channels', 'out_indices',
+    'norm_eval', 'init_cfg',
+}  # fmt: skip
+_NEUTRAL = (None, False, -1, 'standard')
+
+
+@dataclass(frozen=True)
+class Network:
+    """One side of a comparison.
+
+    Attributes:
+        name: as it was given.
+        build: makes the network, each time with the same weights.
+        ours: whether it is of this package.
+        twin: of ours, the name of the same network of mmpretrain, where there can be one.
+        note: what the figures include, where that is not obvious.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    ours: bool = False
+    twin: str | None = None
+    note: str | None = None
+
+    def deployed(self, device: str = 'cpu') -> nn.Module:
+        """The network in its form for inference: ours by ``switch_to_deploy``, others with batch
+        norms folded by mmcv's ``fuse_conv_bn``. The form may depend on the device."""
+        return deploy(self.build().eval().to(device), self.ours)
+
+
+def deploy(model: nn.Module, ours: bool) -> nn.Module:
+    """Bring a model in evaluation mode into its form for inference, in place."""
+    switch = getattr(models, 'switch_to_deploy', fuse_conv_bn) if ours else fuse_conv_bn
+    return switch(model)
+
+
+def find_network(name: str, classifier: bool = False) -> Network:
+    """A network by its name.
+
+    Args:
+        name: a name of the zoo, ``shufflenet-v1-<width>x-g<groups>``, or ``'type=X key=value'``;
+            ``mmpretrain:`` before one of a ShuffleNetV1; or ``torchvision:<name>``.
+        classifier: with pooling and classifier of 1000 classes, instead of the last map alone.
+
+    Raises:
+        ConfigError: there is no such network; the nearest names are in the message.
+    """
+    if name.startswith(TORCHVISION):
+        return _of_torchvision(name, classifier)
+    ours = name.removeprefix(MMPRETRAIN)
+    cfg = _config(ours)
+    if name.startswith(MMPRETRAIN):
+        check_peer(cfg)
+        note = 'layers of mmpretrain with the widths and weights of ours'
+        return Network(name, partial(_build, ours, cfg, classifier, True), note=note)
+    twin = None if _objection(cfg) else f'{MMPRETRAIN}{name}'
+    return Network(name, partial(_build, ours, cfg, classifier), True, twin)
+
+
+def check_peer(cfg: Mapping) -> None:
+    """Raise :class:`ConfigError` unless mmpretrain is there and has the network of a config."""
+    objection = _objection(cfg)
+    if objection:
+        raise ConfigError(f'mmpretrain has no twin of {dict(cfg)}: {objection}.')
+    try:
+        import mmpretrain.models.backbones  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f'mmpretrain cannot be imported ({error}): pip install mmpretrain==1.2.0, or leave '
+            f'this side out.'
+        ) from None
+
+
+def peer_of(ours: nn.Module) -> nn.Module:
+    """mmpretrain's ShuffleNetV1 with the widths, levels and weights of ours."""
+    from .mmpretrain_peer import MMPretrainShuffleNetV1
+
+    return MMPretrainShuffleNetV1(ours)
+
+
+def _objection(cfg: Mapping) -> str | None:
+    """Why mmpretrain has no such network, or None."""
+    if cfg['type'] != 'ShuffleNetV1':
+        return f'{cfg["type"]} is no ShuffleNetV1'
+    for key, value in cfg.items():
+        if key not in _OF_MMPRETRAIN and value not in _NEUTRAL:
+            return f'its ShuffleNetV1 cannot have {key}={value!r}'
+    return None
+
+
+def _config(text: str) -> dict:
+    """The config of one of our backbones, of any width and groups."""
+    found = _SHUFFLENET.fullmatch(text)
+    if found and text not in backbone_names():
+        width, groups = float(found[1]), int(found[2])
+        return backbone_config(dict(type='ShuffleNetV1', groups=groups, widen_factor=width))
+    try:
+        return backbone_config(parse_backbone(text))
+    except ConfigError as error:
+        peers = [TORCHVISION + name for name in TORCHVISION_FEATURES]
+        near = get_close_matches(text, [*peers, *TORCHVISION_FEATURES], 2, cutoff=0.8)
+        near = {TORCHVISION + name.removeprefix(TORCHVISION): None for name in near}
+        hint = f' Did you mean {" or ".join(near)}?' if near else ''
+        raise ConfigError(f'{error}{hint}') from None
+
+
+def _build(name: str, cfg: dict, classifier: bool, as_peer: bool = False) -> nn.Module:
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        last = max(MODELS.build(cfg).out_indices)
+        model = MODELS.build({**cfg, 'out_indices': (last,)})
+        model.init_weights()
+        head = _head(name, model) if classifier else None
+    if as_peer:
+        model = peer_of(model)
+    return _Classifier(model, head) if classifier else model
+
+
+class _Classifier(nn.Module):
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (N, 3, H, W) to logits (N, 1000)."""
+        return self.head(self.backbone(x)[-1])
+
+
+def _head(name: str, backbone: StagedBackbone) -> nn.Module:
+    head = dict(type='LinearHead', num_classes=CLASSES)
+    if name in backbone_names():
+        head = Config.fromfile(CONFIGS / 'imagenet' / f'{name}_in1k.py').model.head
+    head = MODELS.build({**head, 'backbone': backbone})
+    head.init_weights()
+    return head
+
+
+def _of_torchvision(name: str, classifier: bool) -> Network:
+    short = name.removeprefix(TORCHVISION)
+    if short not in TORCHVISION_FEATURES:
+        near = get_close_matches(short, TORCHVISION_FEATURES, 2)
+        hint = f' Did you mean {" or ".join(TORCHVISION + n for n in near)}?' if near else ''
+        known = ', '.join(TORCHVISION_FEATURES)
+        raise ConfigError(f'no network {name!r} to compare with.{hint} torchvision has {known}.')
+
+    def build() -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = torchvision.models.get_model(short, weights=None)
+        if classifier:
+            return model
+        paths = TORCHVISION_FEATURES[short]
+        return nn.Sequential(*(model.get_submodule(path) for path in paths))
+
+    return Network(name, build)
