@@ -13,9 +13,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from .. import models
 from ..engine.config import CONFIGS
 from ..errors import ConfigError
+from ..models import switch_to_deploy
 from ..models.staged import StagedBackbone
 from ..swap.names import backbone_config, backbone_names, parse_backbone
 
@@ -64,8 +64,7 @@ class Network:
 
 def deploy(model: nn.Module, ours: bool) -> nn.Module:
     """Bring a model in evaluation mode into its form for inference, in place."""
-    switch = getattr(models, 'switch_to_deploy', fuse_conv_bn) if ours else fuse_conv_bn
-    return switch(model)
+    return switch_to_deploy(model) if ours else fuse_conv_bn(model)
 
 
 def find_network(name: str, classifier: bool = False) -> Network:

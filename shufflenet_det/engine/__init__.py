@@ -1,7 +1,10 @@
 """Running: hooks and wrappers registered with MMEngine, and what the command line tools share."""
 from .amp import CPUAmpOptimWrapper
+from .deploy_hook import DeployHook
 from .hooks import ConsistencyHook
 from .iteration_seed import IterationSeedHook
 from .loops import ResumableIterLoop
 
-__all__ = ['CPUAmpOptimWrapper', 'ConsistencyHook', 'IterationSeedHook', 'ResumableIterLoop']
+__all__ = [
+    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook', 'ResumableIterLoop'
+]

@@ -1,9 +1,11 @@
 """The last stage of a backbone as the shared head of a C4 detector."""
 from mmdet.registry import MODELS
 from mmengine.model import Sequential
+from torch import Tensor
 
 from ..errors import ConfigError
 from .norm import eval_batch_norms
+from .staged import with_channels_last
 
 
 @MODELS.register_module()
@@ -41,7 +43,13 @@ class SharedRoIStage(Sequential):
             )
         super().__init__(*donor.layers[stage - 1], init_cfg=init_cfg or donor.init_cfg)
         self.norm_eval = norm_eval
+        self.channels_last = getattr(donor, 'channels_last', False)
         (self.out_channels,) = donor.out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RoI features (K, C, H, W) to (K, out_channels, ceil(H / 2), ceil(W / 2))."""
+        x = with_channels_last(x) if self.channels_last else x
+        return super().forward(x).contiguous()
 
     def train(self, mode: bool = True) -> 'SharedRoIStage':
         """Switch to training mode; with ``norm_eval`` batch norms stay in evaluation mode."""

@@ -36,7 +36,8 @@ class StagedBackbone(BaseModule):
 
     Attributes:
         channels_last: whether channels come last in memory on CPU, where convolutions with few
-            channels a group, batch norms and pooling are faster so. The levels have them last, too.
+            channels a group, batch norms and pooling are faster so. The levels that are returned
+            have the usual order, which the ``view`` of some heads (CenterNet) relies on.
         layers: the stages, each an iterable of modules that follow one another.
         out_channels: channels of each returned level, known without a forward pass.
         out_strides: stride of each returned level relative to the image.
@@ -79,13 +80,13 @@ class StagedBackbone(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images (N, 3, H, W) to features of ``out_channels`` at ``out_strides``."""
         if self.channels_last:
-            x = _with_channels_last(x)
+            x = with_channels_last(x)
         outs = []
         for level, modules in enumerate(self.levels()):
             for module in modules:
                 x = module(x)
             if level in self.out_indices:
-                outs.append(x)
+                outs.append(x.contiguous())
         return tuple(outs)
 
     def _freeze_stages(self) -> None:
@@ -104,7 +105,8 @@ class StagedBackbone(BaseModule):
         return self
 
 
-def _with_channels_last(x: Tensor) -> Tensor:
+def with_channels_last(x: Tensor) -> Tensor:
+    """Images or maps (N, C, H, W) with their channels last in memory, on CPU, unless traced."""
     traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
     if x.device.type == 'cpu' and x.dim() == 4 and not traced:
         return x.contiguous(memory_format=torch.channels_last)

@@ -134,6 +134,17 @@ def test_result_file_of_mmdetection(trained, tmp_path):
     )  # fmt: skip
     results = pickle.loads(out.read_bytes())
     assert len(results) == 6 and 'pred_instances' in results[0]
+    fused = tmp_path / 'fused.pkl'
+    succeeded(
+        run(
+            command('test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir', tmp_path,
+                    '--out', fused, '--fuse-conv-bn', '--cfg-options', *SMALL),
+            root,
+        )
+    )  # fmt: skip
+    for one, other in zip(pickle.loads(fused.read_bytes()), results, strict=True):
+        a, b = (result['pred_instances']['scores'] for result in (one, other))
+        assert len(a) == len(b) > 0 and (a - b).abs().max() < 1e-3
 
 
 def test_image_demo_draws_and_writes(trained, tmp_path):
