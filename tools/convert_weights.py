@@ -11,8 +11,15 @@ from shufflenet_det.benchmark.rendering import as_json, as_markdown, as_text
 from shufflenet_det.engine import cli
 from shufflenet_det.errors import ConfigError
 from shufflenet_det.models.shuffle_unit import SHUFFLES
-from shufflenet_det.weights.convert import LAYOUTS, SUFFIXES, Converted, as_file, convert
-from shufflenet_det.weights.public import public_table
+from shufflenet_det.weights.convert import (
+    LAYOUTS,
+    SUFFIXES,
+    Converted,
+    as_file,
+    convert,
+    mmpretrain_factor,
+)
+from shufflenet_det.weights.public import find_public, public_table
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -46,6 +53,8 @@ def usage(converted: Converted, out: Path, layout: str) -> str:
     """The lines of a config that use a written file."""
     if layout == 'authors':
         return "The file is for the authors' code; for a config here convert it --to ours."
+    if layout == 'mmpretrain':
+        return _usage_in_mmpretrain(converted, out)
     record = converted.record
     network = _arguments(record.variant | dict(shuffle=record.shuffle))
     lines = [
@@ -73,6 +82,30 @@ def usage(converted: Converted, out: Path, layout: str) -> str:
     return '\n'.join(lines)
 
 
+def _usage_in_mmpretrain(converted: Converted, out: Path) -> str:
+    record = converted.record
+    groups, channels = record.variant['groups'], record.variant['stage_channels'][-1]
+    factor = mmpretrain_factor(record.variant)
+    lines = [
+        'In a config of mmpretrain:',
+        f"  backbone=dict(type='ShuffleNetV1', groups={groups}, widen_factor={factor},",
+        f"                init_cfg=dict(type='Pretrained', checkpoint={str(out)!r},",
+        "                              prefix='backbone.'))",
+    ]
+    if 'head.fc.weight' in converted.tensors:
+        classes = len(converted.tensors['head.fc.weight'])
+        lines.append(
+            f"  head=dict(type='LinearClsHead', num_classes={classes}, in_channels={channels})"
+        )
+    if record.preprocessing is not None:
+        settings = _arguments(record.preprocessing.as_mmpretrain_cfg())
+        lines.append(f"  data_preprocessor=dict(type='ClsDataPreprocessor', {settings})")
+    if out.suffix != '.pth':
+        lines.append(f'mmpretrain itself does not read {out.suffix}: for it, write a .pth.')
+    lines.append('For a config of this package convert the weights without --to.')
+    return '\n'.join(lines)
+
+
 def _arguments(settings: dict) -> str:
     return ', '.join(f'{key}={value!r}' for key, value in settings.items())
 
@@ -84,6 +117,8 @@ def main() -> None:
         return
     if args.out.exists() and not args.force:
         raise ConfigError(f'{args.out} exists: choose another name, or overwrite it with --force.')
+    # a name of the list says what it is before mmengine looks for a file
+    find_public(args.source)
     checkpoint = CheckpointLoader.load_checkpoint(args.source, map_location='cpu')
     converted = convert(checkpoint, args.source, args.to, args.shuffle)
     cli.check_writable(args.out.absolute().parent, 'OUT')

@@ -47,10 +47,13 @@ def main() -> None:
     swap = plan_swap(old, parse_backbone(args.backbone), args.checkpoint)
     print(swap)
     if out is None:
-        print('nothing written: name a file with --out')
+        print('nothing written' + (': name a file with --out' if swap.changes else ''))
         return
-    heading = f'{args.base} with another backbone, written by tools/swap_backbone.py'
+    what = 'another' if swap.changes else 'the same'
+    heading = f'{args.base} with {what} backbone, written by tools/swap_backbone.py'
     write_config(args.base, old, swap.cfg, out, heading)
+    if not swap.changes:
+        print(f'{out} only inherits {args.base}')
     print(f'wrote {out}: python tools/train.py {shlex.quote(str(out))}')
 
 

@@ -4,16 +4,11 @@ python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ...
 """
 import argparse
 
-from shufflenet_det.engine import cli, setup
+from shufflenet_det.engine import cli, pretraining, setup
 from shufflenet_det.engine.config import load_config
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.runner import Runner, find_latest_checkpoint
-
-FROM_SCRATCH = (
-    'The backbone starts from random weights. Set SHUFFLENET_PRETRAINED to an ImageNet checkpoint '
-    '(a path or URL) to start from it, unless training from scratch is what you want.'
-)
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,7 +45,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
-    setup.require_pretraining(cfg)
+    pretraining.require_pretraining(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     if args.amp:
         setup.set_amp(cfg)
@@ -65,8 +60,9 @@ def main() -> None:
     runner = Runner.from_cfg(cfg)
     if nothing_to_resume:
         runner.logger.warning(f'--resume: no checkpoint in {cfg.work_dir}, training starts anew')
-    if not (cfg.get('resume') or setup.is_classifier(cfg) or setup.is_pretrained(cfg)):
-        runner.logger.warning(FROM_SCRATCH)
+    warning = None if cfg.get('resume') else pretraining.pretraining_warning(cfg)
+    if warning:
+        runner.logger.warning(warning)
     runner.train()
 
 

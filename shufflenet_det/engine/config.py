@@ -1,6 +1,6 @@
 """Reading configs for the command line tools, with unknown options refused."""
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -49,6 +49,20 @@ _VARIABLES = {
 }
 
 
+def require_configs() -> Path:
+    """The folder of the package's configs.
+
+    Raises:
+        ConfigError: it is missing, because the package was not installed.
+    """
+    if not CONFIGS.is_dir():
+        raise ConfigError(
+            f'the configs of the package are not found in {CONFIGS}: it was not installed. Run '
+            f'`pip install -e .` in its checkout.'
+        )
+    return CONFIGS
+
+
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config and merge the options of ``--cfg-options`` into it.
 
@@ -71,6 +85,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         raise ConfigError(f'cannot read config {path}: {type(error).__name__}: {error}') from None
     if 'model' not in cfg:
         raise ConfigError(f'{path} is not the config of a model: it sets no `model`.')
+    if not isinstance(cfg.model, Mapping):
+        raise ConfigError(f'{path} is not the config of a model: its `model` is {cfg.model!r}.')
     if options:
         original = cfg.copy()
         try:

@@ -143,32 +143,6 @@ def is_classifier(cfg: Config) -> bool:
     return cfg.model.get('type') == 'ImageClassifier'
 
 
-def is_pretrained(cfg: Config) -> bool:
-    """Whether any part of the model starts from a checkpoint."""
-
-    def search(node: object) -> bool:
-        if isinstance(node, dict):
-            return node.get('type') == 'Pretrained' or any(map(search, node.values()))
-        return isinstance(node, (list, tuple)) and any(map(search, node))
-
-    return bool(cfg.get('load_from')) or search(cfg.model.to_dict())
-
-
-def require_pretraining(cfg: Config) -> None:
-    """See that SHUFFLENET_PRETRAINED, which the config reads, reaches a part of the model.
-
-    Raises:
-        ConfigError: it does not, because a config that inherits this one has another backbone.
-    """
-    weights = cfg.get('pretrained', 'none')
-    if weights != 'none' and not is_pretrained(cfg):
-        raise ConfigError(
-            f'SHUFFLENET_PRETRAINED={weights} reaches no part of the model, because the config '
-            f'replaces the backbone that would load it. Unset it, and name the weights in the '
-            f'config, as `tools/swap_backbone.py --checkpoint` does.'
-        )
-
-
 def add_consistency_check(cfg: Config) -> None:
     """Have the model, the data and the checkpoint compared, whatever hooks the config names."""
     hooks = list(cfg.get('custom_hooks') or [])

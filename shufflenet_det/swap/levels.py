@@ -1,6 +1,8 @@
 """What a network really returns: its levels, measured on an empty image instead of guessed."""
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
@@ -53,8 +55,7 @@ def build_without_weights(cfg: dict, what: str) -> nn.Module:
     except Exception as error:
         # whatever the code of another package raises, the user learns what could not be built
         raise SwapError(
-            f'cannot build {what} ({cfg.get("type")}): {type(error).__name__}: '
-            f'{_first_line(error)}'
+            f'cannot build {what} ({cfg.get("type")}): {_reason(error)}'
         ) from error
     # a statement of its own: `train` of MMDetection's backbones returns nothing
     module.eval()
@@ -72,8 +73,7 @@ def run(module: nn.Module, *inputs: object, what: str) -> Levels:
         output = module(*inputs)
     except Exception as error:
         raise SwapError(
-            f'cannot run {what} ({type(module).__name__}): {type(error).__name__}: '
-            f'{_first_line(error)}'
+            f'cannot run {what} ({type(module).__name__}): {_reason(error)}'
         ) from error
     maps = (output,) if isinstance(output, Tensor) else output
     if not isinstance(maps, Sequence) or not all(isinstance(m, Tensor) for m in maps):
@@ -123,5 +123,10 @@ def _listed(values: Sequence[int]) -> str:
     return ', '.join(map(str, values))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [''])[0][:300]
+def _reason(error: Exception) -> str:
+    """Kind and first line of an error; of one without a message, the code that raised it."""
+    lines = str(error).strip().splitlines() or [
+        f'{place.name} of {Path(place.filename).name}: {place.line}'
+        for place in traceback.extract_tb(error.__traceback__)[-1:]
+    ]
+    return f'{type(error).__name__}: {lines[0][:300]}'

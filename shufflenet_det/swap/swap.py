@@ -25,6 +25,7 @@ from .preprocessing import (
 
 # of the old backbone's settings these mean the same in any other
 _KEPT = ('with_cp',)
+_NOTHING = 'nothing differs: the config has this backbone already, with what follows from it'
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,15 @@ class Swap:
 
     Attributes:
         cfg: the new config.
-        changes: every setting that differs from the old config.
+        changes: every setting that differs from the old config; none if that has this backbone,
+            with these weights, already.
     """
 
     cfg: Config
     changes: list[Change]
 
     def __str__(self) -> str:
-        return '\n'.join(map(str, self.changes))
+        return '\n'.join(map(str, self.changes)) or _NOTHING
 
 
 def plan_swap(
@@ -121,14 +123,16 @@ def swap_backbone(
         CheckpointError: the weights cannot be read.
     """
     swap = plan_swap(cfg, backbone, checkpoint)
-    for change in swap.changes:
-        print_log(str(change), logger='current')
+    for line in str(swap).splitlines():
+        print_log(line, logger='current')
     return swap.cfg
 
 
 def _find_detector(cfg: Config) -> ConfigDict:
     """The part of the model that holds the backbone: the model, or the detector of a tracker."""
     model = cfg.get('model') or {}
+    if not isinstance(model, Mapping):
+        raise SwapError(f'`model` is {model!r} in the config, not the dict of a detector.')
     for detector in (model, model.get('detector')):
         backbone = detector.get('backbone') if isinstance(detector, Mapping) else None
         if isinstance(backbone, Mapping) and 'type' in backbone:
@@ -145,10 +149,9 @@ def _refuse_what_cannot_be(cfg: Config, detector: ConfigDict) -> None:
             f'{kind} tells people apart and is no detector: one vector an image, from crops of one '
             f'size, not levels of features. Exchange the detector of its tracker instead.'
         )
-    if (cfg.get('default_scope') or 'mmdet') == 'mmpretrain':
+    if kind == 'ImageClassifier' or cfg.get('default_scope') == 'mmpretrain':
         raise SwapError(
-            f'{kind} is a classifier of mmpretrain, not a detector: configs/imagenet has '
-            f'classifiers.'
+            f'{kind} is a classifier, not a detector: configs/imagenet has one for each backbone.'
         )
     if 'language_model' in detector:
         raise SwapError(

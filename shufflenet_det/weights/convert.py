@@ -14,6 +14,7 @@ from ..models.shufflenet_v1 import ShuffleNetV1
 from ..models.widths import STAGE2_CHANNELS
 from .describe import Description, describe
 from .layouts import WRAPPER, Tensors, backbone_tensors, layers_of_authors, renamed, tensors_of
+from .preprocessing import RAW_BGR
 from .record import RECORD_KEY, WeightsRecord
 from .shuffle_order import reordered
 
@@ -80,7 +81,13 @@ def convert(
             'the source does not say its shuffle and preprocessing: taken to be those of the '
             'public files of its layout'
         )
-    record = WeightsRecord('ShuffleNetV1', found.variant, shuffle, found.preprocessing)
+    pixels = found.preprocessing
+    if layout == 'authors' and pixels is not None and not pixels.agrees_with(RAW_BGR):
+        notes.append(
+            f"the authors' code gives a network {RAW_BGR}; these weights need {pixels}, so they "
+            f'need other pixels there than its own weights'
+        )
+    record = WeightsRecord('ShuffleNetV1', found.variant, shuffle, pixels)
     return Converted(result, record, tuple(notes))
 
 
@@ -156,20 +163,28 @@ def _require_whole(backbone: Tensors, head: Tensors, found: Description, name: s
             )
 
 
-def _for_mmpretrain(tensors: Tensors, variant: dict) -> Tensors:
+def mmpretrain_factor(variant: Mapping[str, Any]) -> float:
+    """The ``widen_factor`` with which mmpretrain builds a network of these widths.
+
+    Raises:
+        CheckpointError: it can build none.
+    """
     _require_plain(variant, 'mmpretrain')
-    stages, stem = variant['stage_channels'], variant['stem_channels']
+    stages, stem = tuple(variant['stage_channels']), variant['stem_channels']
     base = STAGE2_CHANNELS.get(variant['groups'])
     factors = [] if base is None else [c / (base * 2**i) for i, c in enumerate(stages)]
-    widths = [
-        (int(24 * factor), tuple(make_divisible(base * 2**i * factor, 8) for i in range(3)))
-        for factor in factors
-    ]
-    if (stem, stages) not in widths:
-        raise CheckpointError(
-            f'mmpretrain has no width factor that gives a stem of {stem} and stages of {stages} '
-            f'channels; its stem has 24 times the factor.'
-        )
+    for factor in factors:
+        widths = tuple(make_divisible(base * 2**i * factor, 8) for i in range(3))
+        if (int(24 * factor), widths) == (stem, stages):
+            return factor
+    raise CheckpointError(
+        f'mmpretrain has no width factor that gives a stem of {stem} and stages of {stages} '
+        f'channels; its stem has 24 times the factor.'
+    )
+
+
+def _for_mmpretrain(tensors: Tensors, variant: dict) -> Tensors:
+    mmpretrain_factor(variant)
     weight, bias = _HEAD
     if weight in tensors and bias not in tensors:
         tensors[bias] = tensors[weight].new_zeros(tensors[weight].shape[0])
@@ -188,6 +203,6 @@ def _for_authors(tensors: Tensors, variant: dict) -> Tensors:
     return renamed(tensors, {ours: theirs for theirs, ours in layers_of_authors().items()})[0]
 
 
-def _require_plain(variant: dict, where: str) -> None:
+def _require_plain(variant: Mapping[str, Any], where: str) -> None:
     if variant.get('shallow') or variant.get('with_se'):
         raise CheckpointError(f'{where} has no shallow nets and no squeeze-and-excitation.')

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..compat.checkpoint import CheckpointError
+from ..errors import shorten
 from .layouts import (
     WRAPPER,
     Tensors,
@@ -83,9 +84,15 @@ def describe(checkpoint: Mapping[str, Any], name: str) -> Description:
         name: of the file, for messages.
 
     Raises:
-        CheckpointError: its record is damaged or is not of its tensors.
+        CheckpointError: it has no tensors, or its record is damaged or is not of its tensors.
     """
     tensors, stored = tensors_of(checkpoint), stored_tensors(checkpoint)
+    if not stored:
+        content = checkpoint.get('state_dict', checkpoint)
+        raise CheckpointError(
+            f'{name} is no checkpoint of a model: there is no tensor in it, or none where a state '
+            f'dict has them. The first names in it: {shorten(content) or "none"}.'
+        )
     meta = checkpoint.get('meta')
     record = read_record(meta if isinstance(meta, Mapping) else None, name)
     if is_of_authors(tensors):

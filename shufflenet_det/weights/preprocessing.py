@@ -43,6 +43,11 @@ class Preprocessing:
         bgr = self.channel_order == 'bgr'
         return dict(mean=list(self.mean), std=list(self.std), rgb_to_bgr=bgr)
 
+    def as_mmpretrain_cfg(self) -> dict:
+        """Arguments of mmpretrain's ``ClsDataPreprocessor``, whose images arrive as BGR."""
+        rgb = self.channel_order == 'rgb'
+        return dict(mean=list(self.mean), std=list(self.std), to_rgb=rgb)
+
     def __str__(self) -> str:
         mean, std = (', '.join(f'{value:g}' for value in row) for row in (self.mean, self.std))
         if set(self.mean) == {0} and set(self.std) == {1}:

@@ -1,5 +1,6 @@
 """The public files of ShuffleNet v1: where they are, what they reach, and what they need."""
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -114,7 +115,8 @@ def find_public(source: str) -> PublicFile | None:
     """The public file that a ``shufflenet://`` name or an address means, None where it means none.
 
     Raises:
-        CheckpointNotFoundError: a ``shufflenet://`` name of no public file.
+        CheckpointNotFoundError: a ``shufflenet://`` name of no public file, or the name of one
+            where it cannot stand: without the scheme, or of a file to be downloaded by hand.
     """
     if source.startswith(SCHEME):
         for file in PUBLIC_FILES:
@@ -123,7 +125,22 @@ def find_public(source: str) -> PublicFile | None:
         raise CheckpointNotFoundError(
             f'{source} is no public file. `python tools/convert_weights.py --list` names them.'
         )
+    named = next((file for file in PUBLIC_FILES if file.name == source), None)
+    if named is not None and not Path(source).exists():
+        raise CheckpointNotFoundError(
+            f'there is no file {source}. The public file of this name is {SCHEME}{source}.'
+            if named.is_url
+            else _by_hand(named)
+        )
     return next((file for file in PUBLIC_FILES if file.is_url and file.where == source), None)
+
+
+def _by_hand(file: PublicFile) -> str:
+    return (
+        f'{file.name} has no address that a program can fetch. Download it with a browser from '
+        f'{file.where}, then give its path: `python tools/convert_weights.py PATH OUT.safetensors` '
+        f'makes of it a file that a config can load.'
+    )
 
 
 def load_public(filename: str, map_location: MapLocation = None) -> dict:
@@ -134,10 +151,7 @@ def load_public(filename: str, map_location: MapLocation = None) -> dict:
     """
     file = find_public(filename)
     if not file.is_url:
-        raise CheckpointNotFoundError(
-            f'{filename} has no address that a program can read. Download it with a browser from '
-            f'{file.where}, then `python tools/convert_weights.py DOWNLOADED OUT.safetensors`.'
-        )
+        raise CheckpointNotFoundError(_by_hand(file))
     return load_from_http(file.where, map_location)
 
 

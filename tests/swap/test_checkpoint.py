@@ -104,6 +104,11 @@ def test_weights_that_cannot_be_are_refused_before_anything_is_changed(tmp_path)
         plan_swap(RETINANET, checkpoint=str(authors))
     with pytest.raises(CheckpointError, match='can not be found'):
         plan_swap(RETINANET, checkpoint=str(tmp_path / 'none.pth'))
+    with pytest.raises(CheckpointError, match='no address .*with a browser'):
+        plan_swap(RETINANET, checkpoint='authors-1x-g3')
+    torch.save(dict(epoch=3), other)
+    with pytest.raises(CheckpointError, match='there is no tensor in it.*epoch'):
+        plan_swap(RETINANET, 'mobilenet-v1-0.5', str(other))
 
 
 def test_weights_of_another_backbone_of_the_package(tmp_path):

@@ -69,6 +69,14 @@ def test_swapped_config_can_be_swapped_again(tmp_path):
     assert cfg.custom_imports.imports == ['shufflenet_det']
 
 
+def test_exchange_that_changes_nothing_says_so(tmp_path):
+    written(RETINANET, tmp_path / 'one.py')
+    same = plan_swap(str(tmp_path / 'one.py'))
+    assert same.changes == [] and str(same).startswith('nothing differs')
+    cfg = written(str(tmp_path / 'one.py'), tmp_path / 'two.py')
+    assert plain(cfg) == plain(load_config(str(tmp_path / 'one.py')))
+
+
 def test_config_that_would_read_otherwise_is_not_left_behind(tmp_path):
     old = load_config(RETINANET)
     new = plan_swap(old).cfg

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError, read_checkpoint
 from shufflenet_det.models import ImageClassifier, ShuffleNetV1
-from shufflenet_det.weights import describe_checkpoint
-from shufflenet_det.weights.preprocessing import RAW_BGR
+from shufflenet_det.weights import RECORD_KEY, WeightsRecord, describe_checkpoint
+from shufflenet_det.weights.preprocessing import IMAGENET, RAW_BGR
 
 import pytest
 import torch
 import torchvision
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
 from ..compat import checkpoint_payloads as payloads
@@ -90,6 +92,49 @@ def test_target_layout_and_order(convert, source, tmp_path):
     assert describe_checkpoint(str(tmp_path / 'c.pth')).shuffle == 'standard'
 
 
+@pytest.mark.parametrize('preprocessing', [IMAGENET, RAW_BGR])
+def test_what_is_printed_for_mmpretrain_is_a_config_of_it(convert, tmp_path, preprocessing):
+    net = ImageClassifier(
+        dict(type='ShuffleNetV1', widen_factor=0.5, out_indices=(3,)),
+        dict(type='LinearHead', num_classes=7),
+    )
+    record = WeightsRecord('ShuffleNetV1', net.backbone.variant, 'standard', preprocessing)
+    torch.save(
+        dict(state_dict=net.state_dict(), meta={RECORD_KEY: record.to_json()}),
+        tmp_path / 'ours.pth',
+    )
+    status, said = convert(tmp_path / 'ours.pth', out := tmp_path / 'a.pth', '--to', 'mmpretrain')
+    assert status == 0 and 'swap_backbone' not in said
+    lines = said.split('In a config of mmpretrain:\n')[1].splitlines()[:-1]
+    (tmp_path / 'config.py').write_text('\n'.join(line[2:] for line in lines))
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        theirs = MODELS.build(
+            dict(type='ImageClassifier', neck=dict(type='GlobalAveragePooling'), **cfg)
+        )
+    theirs.init_weights()
+    first = 'backbone.conv1.conv.weight'
+    assert torch.equal(theirs.state_dict()[first], net.state_dict()[first])
+    load_checkpoint(theirs, str(out), strict=True)
+    rgb = preprocessing == IMAGENET
+    assert theirs.data_preprocessor.to_rgb is rgb
+    assert theirs.data_preprocessor.mean.flatten()[0] == pytest.approx(preprocessing.mean[0])
+    assert '.pth' in convert(tmp_path / 'ours.pth', out.with_suffix('.safetensors'), '--to',
+                             'mmpretrain')[1].splitlines()[-2]  # fmt: skip
+
+
+def test_pixels_that_the_authors_code_does_not_give_are_noted(convert, source, tmp_path):
+    assert 'other pixels' not in convert(source, tmp_path / 'a.pth', '--to', 'authors')[1]
+    state = AuthorsNet(3, 0.5).state_dict()
+    record = WeightsRecord(
+        'ShuffleNetV1', ShuffleNetV1(widen_factor=0.5).variant, 'transposed', IMAGENET
+    )
+    torch.save(dict(state_dict=state, meta={RECORD_KEY: record.to_json()}), source)
+    said = convert(source, tmp_path / 'b.pth', '--to', 'authors')[1]
+    assert "note: the authors' code gives a network BGR in 0..255, no mean, no std; these" in said
+    assert 'RGB with mean (123.675, 116.28, 103.53)' in said
+
+
 def test_lists_the_public_files(convert):
     status, said = convert('--list')
     assert status == 0
@@ -126,6 +171,9 @@ def test_bad_sources(convert, source, tmp_path):
     payloads.write(bad, payloads.RUNNING['os.system'](marker))
     fails(convert(bad, out), 'bad.pth is refused')
     assert not marker.exists()
+    torch.save(dict(epoch=3), bad)
+    fails(convert(bad, out), 'bad.pth is no checkpoint of a model: there is no tensor in it')
+    fails(convert('authors-1x-g3', out), 'authors-1x-g3 has no address', 'browser', 'its path')
     torch.save(torchvision.models.resnet18().state_dict(), bad)
     fails(convert(bad, out), 'holds no ShuffleNet v1')
     assert not out.exists()

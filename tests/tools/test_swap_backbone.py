@@ -44,6 +44,10 @@ def test_config_is_written_and_every_change_is_said(tmp_path):
     assert again.returncode == 1
     assert '--force' in again.stderr and 'Traceback' not in again.stderr
     assert Config.fromfile(out).model.backbone.widen_factor == 0.5
+    same = run('swap_backbone.py', out, '--backbone', 'shufflenet-v1-0.5x-g3',
+               '--out', tmp_path / 'same.py')  # fmt: skip
+    assert same.stdout.startswith('nothing differs'), same.stderr
+    assert f'same.py only inherits {out}' in same.stdout
 
 
 def test_refusal_says_why_and_writes_nothing(tmp_path):

@@ -135,6 +135,26 @@ def test_public_files_by_name_and_address(monkeypatch):
         describe_checkpoint('shufflenet://authors-1x-g3')
 
 
+def test_a_name_of_the_list_without_the_scheme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    match = r'authors-1x-g3 has no address.*browser from https://1drv\.ms.*then give its path'
+    with pytest.raises(CheckpointNotFoundError, match=match):
+        describe_checkpoint('authors-1x-g3')
+    with pytest.raises(CheckpointNotFoundError, match='is shufflenet://mmpretrain-1x-g3'):
+        describe_checkpoint('mmpretrain-1x-g3')
+    # a file of this name is the file
+    torch.save(AuthorsNet(3, 1.0).state_dict(), 'authors-1x-g3')
+    assert describe_checkpoint('authors-1x-g3').layout == 'authors'
+
+
+@pytest.mark.parametrize('content', [
+    dict(state_dict={}), dict(epoch=1, model=dict(a=torch.zeros(1))), {}, dict(state_dict=dict(a=1))
+])  # fmt: skip
+def test_a_file_without_tensors(content, path):
+    with pytest.raises(CheckpointError, match='x.pth is no checkpoint of a model: there is no ten'):
+        describe_checkpoint(saved(path, content))
+
+
 def test_a_public_name_is_its_address_for_mmengine(monkeypatch):
     asked = []
     monkeypatch.setattr(

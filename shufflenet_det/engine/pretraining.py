@@ -1,0 +1,114 @@
+"""Whether pretrained weights reach the model that a config trains, and what to do if not."""
+import os
+import re
+import shlex
+from collections.abc import Mapping
+
+from mmengine.config import Config
+
+from ..errors import ConfigError
+from .setup import is_classifier
+
+VARIABLE = 'SHUFFLENET_PRETRAINED'
+# as mmengine replaces it when it reads a file
+_READS = re.compile(r'\{\{\s*\$\s*' + VARIABLE + r'\b')
+# other networks than the one that is trained
+_OTHER_NETWORKS = ('teacher_config', 'teacher_backbone', 'reid')
+
+
+def is_pretrained(cfg: Config) -> bool:
+    """Whether any part of the model that is trained starts from a checkpoint."""
+
+    def search(node: object) -> bool:
+        if isinstance(node, dict):
+            parts = (value for key, value in node.items() if key not in _OTHER_NETWORKS)
+            return node.get('type') == 'Pretrained' or any(map(search, parts))
+        return isinstance(node, (list, tuple)) and any(map(search, node))
+
+    return bool(cfg.get('load_from')) or search(cfg.model.to_dict())
+
+
+def reads_variable(cfg: Config) -> bool:
+    """Whether a file of the config reads SHUFFLENET_PRETRAINED."""
+    return _READS.search(cfg.text) is not None
+
+
+def require_pretraining(cfg: Config) -> None:
+    """See that weights in SHUFFLENET_PRETRAINED reach the model of a detector.
+
+    Raises:
+        ConfigError: they do not, and no others do: the config does not read the variable, or
+            inherits one that does and has another backbone.
+    """
+    weights = _weights()
+    if not weights or is_pretrained(cfg) or is_classifier(cfg):
+        return
+    if reads_variable(cfg):
+        reason = (
+            f'{VARIABLE}={weights} reaches no part of the model, because the config replaces the '
+            f'backbone that would load it'
+        )
+    else:
+        reason = f'this config does not read {VARIABLE}, which is set to {weights}'
+    raise ConfigError(
+        f'{reason}: the backbone would start from random weights. {_remedy(cfg, weights)}; or '
+        f'unset {VARIABLE} to start from random ones.'
+    )
+
+
+def pretraining_warning(cfg: Config) -> str | None:
+    """What to say of the weights that the model starts from, None if there is nothing to say."""
+    if _weights() and not reads_variable(cfg):
+        return (
+            f'This config does not read {VARIABLE}, which is set to {_weights()}: the model starts '
+            f'from what the config names.'
+        )
+    if is_pretrained(cfg) or is_classifier(cfg):
+        return None
+    if reads_variable(cfg) and _would_reach(cfg):
+        remedy = f'Set {VARIABLE} to an ImageNet checkpoint (a path or URL) to start from it'
+    else:
+        remedy = _remedy(cfg, 'CHECKPOINT')
+    return (
+        f'The backbone starts from random weights. {remedy}, unless training from scratch is what '
+        f'you want.'
+    )
+
+
+def _weights() -> str:
+    weights = os.environ.get(VARIABLE, '')
+    return '' if weights == 'none' else weights
+
+
+def _would_reach(cfg: Config) -> bool:
+    """Whether the backbone takes its weights from the variable, where that is set.
+
+    The config's files set ``init_cfg`` either way; one that replaces the backbone does not.
+    """
+    return 'init_cfg' in (_backbone(cfg)[1] or {})
+
+
+def _backbone(cfg: Config) -> tuple[str, Mapping | None]:
+    """Key and config of the backbone, which in a tracker is that of its detector."""
+    inner = cfg.model.get('detector')
+    if 'backbone' not in cfg.model and isinstance(inner, Mapping) and 'backbone' in inner:
+        return 'model.detector.backbone', inner.backbone
+    return 'model.backbone', cfg.model.get('backbone')
+
+
+def _remedy(cfg: Config, weights: str) -> str:
+    """How to start from weights with a config that does not read the variable."""
+    config, weights = shlex.quote(cfg.filename or 'CONFIG'), shlex.quote(weights)
+    swap = (
+        f'To start from pretrained weights, run `python tools/swap_backbone.py {config} '
+        f'--checkpoint {weights} --out NEW_CONFIG` and train with that'
+    )
+    key, backbone = _backbone(cfg)
+    # a shared RoI stage needs its weights, too; into a None nothing can be merged
+    if (cfg.model.get('roi_head') or {}).get('shared_head') or 'init_cfg' in (backbone or {}):
+        return swap
+    init_cfg = f'{key}.init_cfg'
+    return (
+        f'{swap}, or add `--cfg-options {init_cfg}.type=Pretrained {init_cfg}.checkpoint={weights} '
+        f'{init_cfg}.prefix=backbone.`'
+    )
