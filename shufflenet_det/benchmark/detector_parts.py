@@ -68,7 +68,6 @@ def build(config: str, checkpoint: str | None, fuse: bool) -> nn.Module:
     Random weights get batch norms whose statistics are those of noise. Without, activations grow
     from layer to layer, and no proposal stays in the image.
     """
-    MMLogger.get_instance('mmengine', log_level='WARNING')
     cfg = load_config(config)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -157,6 +156,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    # a detector from random weights lists each of them as it is initialised
+    MMLogger.get_current_instance().setLevel('WARNING')
     table = measure(args)
     print(as_markdown([table]) if args.markdown else as_text([table]))
 

@@ -38,5 +38,5 @@ model = dict(
         ),
     ),
     train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=500)),
-    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100)),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 )
