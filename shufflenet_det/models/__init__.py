@@ -3,6 +3,8 @@ from .classifier import ClassifierPreprocessor, ImageClassifier, LinearHead, Ori
 from .comparison_nets import ResNetLike, ResNeXtLike, VGGLike, XceptionLike
 from .deploy import DeployConv2d, switch_to_deploy
 from .extra_levels import ExtraLevels
+from .light_fpn import LightFPN
+from .light_rpn import LightRPNHead
 from .mobilenet_v1 import MobileNetV1
 from .roi_extractor import FP32SingleRoIExtractor
 from .shared_stage import SharedRoIStage
@@ -19,6 +21,8 @@ __all__ = [
     'FP32SingleRoIExtractor',
     'GoogLeNet',
     'ImageClassifier',
+    'LightFPN',
+    'LightRPNHead',
     'LinearHead',
     'MobileNetV1',
     'OriginalHead',

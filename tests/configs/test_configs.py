@@ -57,6 +57,10 @@ def test_configs_are_found():
             for resolution in (300, 600):
                 name = f'faster-rcnn_shufflenet-v1-{width}-g3_{detector}_2x_coco-{resolution}.py'
                 assert f'faster_rcnn/{name}' in names
+    for width in ('0.5x', '1x'):
+        for resolution in (300, 600):
+            name = f'faster-rcnn_shufflenet-v1-{width}-g3_light_2x_coco-{resolution}.py'
+            assert f'faster_rcnn/{name}' in names
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
@@ -80,7 +84,7 @@ def test_data_root_is_read_from_the_environment(monkeypatch):
     assert cfg.val_evaluator.ann_file == '/elsewhere/annotations/instances_val2017.json'
 
 
-@pytest.mark.parametrize('detector', ['c4', 'fpn'])
+@pytest.mark.parametrize('detector', ['c4', 'fpn', 'light'])
 def test_pretrained_weights_reach_backbone_and_shared_stage(detector, tmp_path, monkeypatch):
     donor = MODELS.build(dict(type='ShuffleNetV1'))
     state = {f'backbone.{k}': torch.full_like(v, 3) for k, v in donor.state_dict().items()}

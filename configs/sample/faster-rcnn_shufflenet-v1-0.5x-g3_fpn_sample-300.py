@@ -1,0 +1,21 @@
+# What the light detector is compared with (docs/light-detector.md).
+# 576 training images with objects / 8 a step = 72 steps an epoch
+_base_ = [
+    '../faster_rcnn/faster-rcnn_shufflenet-v1-0.5x-g3_fpn_2x_coco-300.py',
+    '../_base_/sample.py',
+]
+model = _base_.sample_model
+train_dataloader = _base_.sample_train_dataloader
+val_dataloader = _base_.sample_val_dataloader
+test_dataloader = val_dataloader
+val_evaluator = _base_.sample_evaluator
+test_evaluator = val_evaluator
+optim_wrapper = _base_.small_optim_wrapper
+auto_scale_lr = _base_.small_auto_scale_lr
+default_hooks = _base_.small_hooks
+randomness = dict(seed=0)
+train_cfg = dict(max_epochs=3, val_interval=3)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, T_max=3 * 72, eta_min=5e-5),
+]
