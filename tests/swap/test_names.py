@@ -1,4 +1,4 @@
-"""Backbones by name, by type and by settings, as a command line and Python name them."""
+"""What a swap is given: configs, and backbones by name, by type and by settings."""
 from shufflenet_det.engine import config
 from shufflenet_det.errors import ConfigError
 from shufflenet_det.swap import SwapError, backbone_names, plan_swap
@@ -6,6 +6,9 @@ from shufflenet_det.swap.names import backbone_config, parse_backbone
 
 import pytest
 from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from ..conftest import ROOT
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 
@@ -87,3 +90,22 @@ def test_missing_configs_are_an_error_not_an_empty_list(tmp_path, monkeypatch):
         backbone_names()
     # which needs none of them
     assert backbone_config('ShuffleNetV1') == dict(type='ShuffleNetV1')
+
+
+def test_what_is_no_config_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match='not found'):
+        plan_swap(str(tmp_path / 'none.py'))
+    (tmp_path / 'text.py').write_text('this is = no config')
+    with pytest.raises(ConfigError, match='cannot read'):
+        plan_swap(str(tmp_path / 'text.py'))
+    (tmp_path / 'orphan.py').write_text("_base_ = './gone.py'")
+    with pytest.raises(ConfigError, match='gone.py'):
+        plan_swap(str(tmp_path / 'orphan.py'))
+    with pytest.raises(SwapError, match='not dict'):
+        plan_swap(dict(model={}))
+    (tmp_path / 'm3.py').write_text('model = 3')
+    with pytest.raises(ConfigError, match='m3.py is not the config of a model: its `model` is 3'):
+        plan_swap(str(tmp_path / 'm3.py'))
+    with pytest.raises(SwapError, match='`model` is 3'):
+        plan_swap(Config(dict(model=3)))
+    assert plan_swap(ROOT / 'configs' / 'faster_rcnn_shufflenet.py').changes
