@@ -1,4 +1,5 @@
-# docs/light-detector.md compares it with the FPN detector beside it, which has the same schedule.
+# docs/light-detector.md compares it with the FPN detector beside it, trained on
+# as many images.
 # 576 training images with objects / 8 a step = 72 steps an epoch
 _base_ = [
     '../faster_rcnn/faster-rcnn_shufflenet-v1-0.5x-g3_light_2x_coco-300.py',

@@ -96,15 +96,16 @@ def test_image_without_objects_trains():
     total.backward()
 
 
-def test_sample_detectors_differ_in_the_model_alone():
+def test_sample_detectors_train_on_the_same_images():
     light, fpn = (
         Config.fromfile(
             ROOT / 'configs' / 'sample' / f'faster-rcnn_shufflenet-v1-0.5x-g3_{kind}_sample-300.py'
         )
         for kind in ('light', 'fpn')
     )
-    for key in ('train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'randomness'):
+    for key in ('train_cfg', 'train_dataloader', 'test_dataloader', 'randomness'):
         assert light[key] == fpn[key]
-    for key in ('train_cfg', 'data_preprocessor'):
-        assert light.model[key].keys() == fpn.model[key].keys()
     assert light.model.train_cfg.rcnn == fpn.model.train_cfg.rcnn
+    # each has the better of the learning rates that were tried (docs/light-detector.md)
+    assert light.optim_wrapper.optimizer.lr == 0.005
+    assert fpn.optim_wrapper.optimizer.lr == 0.001
