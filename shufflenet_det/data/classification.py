@@ -108,3 +108,4 @@ class ResizeCenterCrop(v2.Compose):
         super().__init__(
             [v2.ToPILImage(), v2.Resize(resize), v2.CenterCrop(crop), v2.PILToTensor()]
         )
+        self.resize, self.crop = resize, crop

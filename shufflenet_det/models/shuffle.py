@@ -1,4 +1,5 @@
 """The channel shuffle."""
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,10 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
         A copy, with its channels last in memory if those of ``x`` are.
     """
     batch, channels, height, width = x.shape
+    if torch.onnx.is_in_onnx_export():
+        # one Gather; as Reshape, Transpose and Reshape it needs the shapes of the image
+        order = np.arange(int(channels)).reshape(groups, -1).T.ravel()
+        return x.index_select(1, torch.from_numpy(order.copy()))
     if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
         pixels = x.permute(0, 2, 3, 1).view(batch, height, width, groups, channels // groups)
         pixels = pixels.transpose(3, 4).reshape(batch, height, width, channels)

@@ -1,0 +1,19 @@
+"""Trained networks as files for engines other than PyTorch."""
+from .description import FORMAT, is_exported, read_description
+from .engines import ENGINES, FORMATS, Engine, EngineError, engine_named
+from .exporting import export, load_model
+from .onnx_file import ExportError
+
+__all__ = [
+    'ENGINES',
+    'FORMAT',
+    'FORMATS',
+    'Engine',
+    'EngineError',
+    'ExportError',
+    'engine_named',
+    'export',
+    'is_exported',
+    'load_model',
+    'read_description',
+]

@@ -1,0 +1,81 @@
+"""``deploy.json``: all that a runtime must know of an exported network, without torch.
+
+The keys, of format 1:
+
+- ``format``: 1. ``name``, ``kind`` (``detector``, ``classifier`` or ``backbone``), ``date``.
+- ``labels``: names by label, or null where the checkpoint does not tell them.
+- ``input``: ``name``, ``dtype`` (``uint8``), ``layout`` (``NCHW``), ``channels`` (``rgb`` or
+  ``bgr``, the order in which the network wants them), ``batch``, ``height`` and ``width`` (null
+  where any number will do).
+- ``outputs``: their names. A detector has ``boxes`` (N, 4) of float32, x1, y1, x2, y2 in pixels of
+  its input, ``scores`` (N,) of float32 and ``labels`` (N,) of int64, best first; a classifier has
+  ``logits`` (batch, classes); a backbone has ``level0`` and so on (batch, channels, h, w), in
+  the order of the config's ``out_indices``.
+- ``resize``: what happens to an image before it is the input, see :mod:`.resizing`.
+- ``preprocessing``: ``mean``, ``std``, ``pad_divisor`` and ``pad_value``, for information: it is
+  done inside the network.
+- ``thresholds``: of a detector, for information: ``score``, ``iou``, ``max_per_image``.
+- ``engines``: by name, the ``model`` file to load, its ``format``, and what validation found.
+- ``files``: SHA-256 of each file.
+- ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
+"""
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+
+FORMAT = 1
+FILE = 'deploy.json'
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a path is a folder that holds an exported network."""
+    return (Path(path) / FILE).is_file()
+
+
+def write_description(folder: Path, content: Mapping[str, Any], files: Iterable[str]) -> None:
+    """Write ``deploy.json``, with the hashes of the files beside it."""
+    hashes = {name: sha256(folder / name) for name in files}
+    text = json.dumps({'format': FORMAT, **content, 'files': hashes}, indent=2)
+    (folder / FILE).write_text(text + '\n', encoding='utf-8')
+
+
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """Read ``deploy.json`` and compare the files beside it with their hashes.
+
+    Raises:
+        DataError: there is none, it is damaged or of another format, or a file is missing or not
+            the one that was exported.
+    """
+    folder = Path(folder)
+    path = folder / FILE
+    if not path.is_file():
+        raise DataError(f'{folder} is no exported network: it has no {FILE}.')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        version, files = content['format'], dict(content.get('files', {}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f'cannot read {path}: {type(error).__name__}: {error}') from None
+    if version != FORMAT:
+        raise DataError(
+            f'{path} is of format {version}, this version of the package reads format {FORMAT}: '
+            f'export the network anew.'
+        )
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            raise DataError(f'{folder / name} is missing: export the network anew.')
+        if sha256(folder / name) != expected:
+            raise DataError(
+                f'{folder / name} is not the file that was exported: its checksum differs. Copy '
+                f'the folder anew, or export the network anew.'
+            )
+    return content
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, in hexadecimal digits."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()

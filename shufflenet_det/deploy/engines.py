@@ -1,0 +1,139 @@
+"""The engines that run exported networks.
+
+Nothing here needs torch or MMDetection: an engine, numpy and a folder that
+:mod:`.description` describes.
+"""
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, ShuffleNetDetError
+
+Outputs = dict[str, np.ndarray]
+Session = Callable[[np.ndarray], Outputs]
+"""Images (N, 3, H, W) of uint8 to outputs by name."""
+
+
+class EngineError(ShuffleNetDetError):
+    """An engine is missing, or cannot load or run a network."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine.
+
+    Attributes:
+        name: of the engine, which is that of its Python package, too.
+        format: name of the kind of file that it reads, and of the extra that installs it.
+        model: name of that file in an exported folder.
+        files: all files that belong to it.
+        load: from a file and a number of threads (0 for all cores) to a session.
+    """
+
+    name: str
+    format: str
+    model: str
+    files: tuple[str, ...]
+    load: Callable[[Path, int], Session]
+
+    def require(self) -> Any:
+        """Import the engine.
+
+        Raises:
+            EngineError: it is not installed.
+        """
+        return require(self.name, self.format)
+
+    def open(self, folder: Path, threads: int = 0) -> Session:
+        """Load the network of an exported folder.
+
+        Args:
+            folder: the folder.
+            threads: of one inference; 0 for as many as there are cores.
+
+        Raises:
+            EngineError: the engine is not installed, or refuses the file.
+        """
+        self.require()
+        path = Path(folder) / self.model
+        try:
+            return self.load(path, threads)
+        # each engine has exceptions of its own, which its Python package does not name
+        except Exception as error:
+            raise EngineError(f'{self.name} cannot load {path}: {error}') from None
+
+
+def require(package: str, extra: str) -> Any:
+    """Import a package.
+
+    Raises:
+        EngineError: it is not installed; the message names the extra that brings it.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise EngineError(
+            f'{package} cannot be imported ({error}): install it with '
+            f"`pip install 'shufflenet_det[{extra}]'`."
+        ) from None
+
+
+def _load_onnxruntime(path: Path, threads: int) -> Session:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # warnings of its optimiser are for its developers
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    (image,) = (value.name for value in session.get_inputs())
+    names = [value.name for value in session.get_outputs()]
+
+    def run(images: np.ndarray) -> Outputs:
+        return dict(zip(names, session.run(names, {image: images}), strict=True))
+
+    return run
+
+
+def _load_openvino(path: Path, threads: int) -> Session:
+    import openvino
+
+    # float32 also where the processor has a faster type
+    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+    if threads:
+        settings['INFERENCE_NUM_THREADS'] = threads
+    network = openvino.Core().compile_model(str(path), 'CPU', settings)
+    request = network.create_infer_request()
+    outputs = {output.any_name: output for output in network.outputs}
+
+    def run(images: np.ndarray) -> Outputs:
+        results = request.infer([images])
+        # the request writes its next results into the same memory
+        return {name: results[output].copy() for name, output in outputs.items()}
+
+    return run
+
+
+ENGINES: Mapping[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        Engine('onnxruntime', 'onnx', 'model.onnx', ('model.onnx',), _load_onnxruntime),
+        Engine('openvino', 'openvino', 'model.xml', ('model.xml', 'model.bin'), _load_openvino),
+    )
+}
+FORMATS: Mapping[str, Engine] = {engine.format: engine for engine in ENGINES.values()}
+
+
+def engine_named(name: str) -> Engine:
+    """An engine by its name.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f'unknown engine {name!r}: there are {", ".join(ENGINES)}.')
+    return ENGINES[name]

@@ -1,0 +1,192 @@
+"""From a config and a checkpoint to a folder with exported networks."""
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+
+from ..compat.checkpoint import CheckpointError
+from ..engine.cli import check_writable
+from ..engine.hooks import keys_of, require_complete
+from ..errors import ConfigError
+from ..evaluation.report import sha256_of, versions
+from ..weights import check_preprocessing
+from .description import write_description
+from .engines import FORMATS, require
+from .networks import Exportable, exportable, labels_of
+from .onnx_file import IMAGE, OPSET, WRITERS
+from .pictures import from_files
+from .resizing import read_resize
+from .validation import Checked, choose_pictures, largest, open_and_check
+
+PACKAGES = ('onnx', 'onnxruntime', 'openvino', 'opencv-python-headless', 'opencv-python', 'pillow')
+
+
+def check_request(out: str | Path, formats: Sequence[str]) -> Path:
+    """Refuse what cannot work before anything is loaded.
+
+    Args:
+        out: folder to make.
+        formats: names of :data:`.engines.FORMATS`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: the folder exists or cannot be made, or a format is unknown.
+        EngineError: an engine is not installed.
+    """
+    out = Path(out)
+    for name in formats:
+        if name not in FORMATS:
+            raise ConfigError(f'unknown format {name!r}: there are {", ".join(FORMATS)}.')
+    if out.exists():
+        raise ConfigError(f'{out} exists: choose another folder with --out, or remove it.')
+    # every format is made from ONNX, and the library that checks it comes with its extra
+    require('onnx', 'onnx')
+    for name in formats:
+        FORMATS[name].require()
+    check_writable(out.absolute().parent, '--out')
+    return out
+
+
+def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, Mapping[str, Any]]:
+    """Build a config's model with the weights of a checkpoint.
+
+    Returns:
+        The model in evaluation mode, and the checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, or of another network.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise CheckpointError(f'checkpoint not found: {checkpoint}.')
+    model = MODELS.build(cfg.model)
+    loaded = load_checkpoint(
+        model, checkpoint, map_location='cpu', revise_keys=[(r'^module\.', '')]
+    )
+    require_complete(keys_of(model, loaded))
+    check_preprocessing(model)
+    return model.eval(), loaded
+
+
+def export(
+    cfg: Config,
+    config_path: str,
+    checkpoint: str,
+    out: str | Path,
+    formats: Sequence[str] = ('onnx',),
+    images: Sequence[str | Path] = (),
+    backbone_only: bool = False,
+) -> dict[str, list[Checked]]:
+    """Export a trained network, compare it with PyTorch in each engine, and keep it if it agrees.
+
+    Args:
+        cfg: its config, read from ``config_path``.
+        config_path: for the record.
+        checkpoint: path or URL of its weights.
+        out: folder to make; it appears when everything in it has been compared.
+        formats: ``'onnx'``, ``'openvino'``.
+        images: pictures and folders of pictures to compare with; by default rendered scenes.
+        backbone_only: whether to export the backbone alone.
+
+    Returns:
+        What was compared, by engine.
+
+    Raises:
+        ConfigError: the config, or the folder, does not allow it.
+        CheckpointError: the checkpoint does not belong to the config.
+        EngineError: an engine is missing, or cannot load the network.
+        ExportError: the network cannot be exported, or does not agree with PyTorch.
+    """
+    out = check_request(out, formats)
+    resize = read_resize(cfg)
+    model, loaded = load_model(cfg, checkpoint)
+    source = exportable(model, labels_of(cfg, loaded), resize, backbone_only)
+    channels = source.description['channels']
+    pictures = choose_pictures(source, resize, list(from_files(images, resize, channels)))
+    engines = [FORMATS[name] for name in formats]
+    # beside the folder to be, so that it can be renamed
+    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.absolute().parent))
+    try:
+        for name in dict.fromkeys(['onnx', *formats]):
+            WRITERS[name](source, partial)
+        if 'onnx' not in formats:
+            (partial / FORMATS['onnx'].model).unlink()
+        checked = {e.name: open_and_check(source, e, partial, pictures) for e in engines}
+        content = _description(source, cfg, config_path, checkpoint, resize)
+        content['engines'] = {
+            e.name: dict(format=e.format, model=e.model, validation=largest(checked[e.name]))
+            for e in engines
+        }
+        write_description(partial, content, [file for e in engines for file in e.files])
+        # the folder of mkdtemp is for its owner only
+        partial.chmod(0o777 & ~_umask())
+        os.rename(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return checked
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _description(
+    source: Exportable,
+    cfg: Config,
+    config_path: str,
+    checkpoint: str,
+    resize: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    height, width = source.size or (None, None)
+    about = dict(source.description)
+    return dict(
+        name=Path(config_path).stem,
+        kind=source.kind,
+        date=datetime.now(UTC).isoformat(timespec='seconds'),
+        labels=about.get('labels'),
+        input=dict(
+            name=IMAGE,
+            dtype='uint8',
+            layout='NCHW',
+            channels=about['channels'],
+            batch=None if 0 in source.axes else 1,
+            height=height,
+            width=width,
+        ),
+        outputs=list(source.outputs),
+        resize=resize,
+        preprocessing=about['preprocessing'],
+        thresholds=about.get('thresholds'),
+        source=dict(
+            config=Path(config_path).name,
+            checkpoint=checkpoint if '://' in checkpoint else Path(checkpoint).name,
+            checkpoint_sha256=sha256_of(checkpoint),
+        ),
+        versions=_versions(),
+        opset=OPSET,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = versions()
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            # engines that were not asked for, and one of the two names of OpenCV
+            continue
+    return found

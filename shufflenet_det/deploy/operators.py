@@ -1,0 +1,160 @@
+"""Operators that torch does not export as the one ONNX operator that they are.
+
+Run by torch they do what MMDetection does, so a network made of them can be compared with
+MMDetection's before it is exported. Exported, each is a standard operator of ONNX (opset 16), and
+no number of the example image gets into the graph.
+"""
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.ops import nms as mmcv_nms
+from torch import Tensor
+from torch.autograd import Function
+from torchvision.ops import roi_align as torchvision_roi_align
+
+
+def top_k(values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """The ``limit`` largest values, or all if there are fewer, largest first.
+
+    Args:
+        values: (N,).
+        limit: most values to take.
+
+    Returns:
+        Values (K,) and their indices (K,), K = min(N, limit).
+    """
+    return _TopK.apply(values, limit)
+
+
+def nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int, score_threshold: float
+) -> Tensor:
+    """Keep the boxes that no better box overlaps by more than a threshold.
+
+    Args:
+        boxes: (N, 4) as x1, y1, x2, y2 in pixels.
+        scores: (N,).
+        iou_threshold: a box is dropped above it, not at it.
+        limit: most boxes to keep.
+        score_threshold: boxes with this score or less are not considered.
+
+    Returns:
+        Indices (K,) of the kept boxes, best first, K at most ``limit``.
+    """
+    return _NonMaxSuppression.apply(boxes, scores, iou_threshold, limit, score_threshold)
+
+
+def roi_align(
+    features: Tensor,
+    boxes: Tensor,
+    bins: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """Features of boxes in one image, by bilinear sampling and averaging (mmcv's ``RoIAlign``).
+
+    Args:
+        features: (1, C, H, W).
+        boxes: (K, 4) as x1, y1, x2, y2 in pixels of the image.
+        bins: height and width of the result.
+        spatial_scale: pixels of the features for a pixel of the image.
+        sampling_ratio: samples of a bin in each direction; 0 for as many as it has pixels.
+        aligned: whether pixels lie half a pixel off their index.
+
+    Returns:
+        (K, C, height, width).
+    """
+    return _RoIAlign.apply(features, boxes, tuple(bins), spatial_scale, sampling_ratio, aligned)
+
+
+def _constant(g: Any, values: Sequence, dtype: torch.dtype = torch.int64) -> Any:
+    return g.op('Constant', value_t=torch.tensor(values, dtype=dtype))
+
+
+class _TopK(Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+        return values.topk(min(limit, len(values)))
+
+    @staticmethod
+    def symbolic(g: Any, values: Any, limit: int) -> tuple[Any, Any]:
+        count = g.op('Min', _constant(g, [limit]), g.op('Shape', values))
+        best, indices = g.op('TopK', values, count, outputs=2)
+        best.setType(values.type().with_sizes([None]))
+        indices.setType(values.type().with_sizes([None]).with_dtype(torch.int64))
+        return best, indices
+
+
+class _NonMaxSuppression(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int, least: float
+    ) -> Tensor:
+        candidates = (scores > least).nonzero().squeeze(1)
+        _, keep = mmcv_nms(boxes[candidates], scores[candidates], iou_threshold)
+        return candidates[keep[:limit]]
+
+    @staticmethod
+    def symbolic(
+        g: Any, boxes: Any, scores: Any, iou_threshold: float, limit: int, least: float
+    ) -> Any:
+        # (1, N, 4) and (1, 1, N): one image and one class. The IoU does not mind that x comes
+        # before y here
+        selected = g.op(
+            'NonMaxSuppression',
+            g.op('Unsqueeze', boxes, _constant(g, [0])),
+            g.op('Unsqueeze', scores, _constant(g, [0, 1])),
+            _constant(g, [limit]),
+            _constant(g, [iou_threshold], torch.float32),
+            _constant(g, [least], torch.float32),
+        )
+        # rows of image, class, box
+        indices = g.op('Gather', selected, _constant(g, 2), axis_i=1)
+        indices.setType(scores.type().with_sizes([None]).with_dtype(torch.int64))
+        return indices
+
+
+class _RoIAlign(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        boxes: Tensor,
+        bins: tuple[int, int],
+        spatial_scale: float,
+        sampling_ratio: int,
+        aligned: bool,
+    ) -> Tensor:
+        # torchvision's adaptive number of samples is -1, mmcv's and that of ONNX is 0
+        samples = sampling_ratio if sampling_ratio > 0 else -1
+        return torchvision_roi_align(features, [boxes], bins, spatial_scale, samples, aligned)
+
+    @staticmethod
+    def symbolic(
+        g: Any,
+        features: Any,
+        boxes: Any,
+        bins: tuple[int, int],
+        spatial_scale: float,
+        sampling_ratio: int,
+        aligned: bool,
+    ) -> Any:
+        count = g.op('Gather', g.op('Shape', boxes), _constant(g, [0]), axis_i=0)
+        image = g.op('ConstantOfShape', count, value_t=torch.tensor([0]))
+        pooled = g.op(
+            'RoiAlign',
+            features,
+            boxes,
+            image,
+            mode_s='avg',
+            coordinate_transformation_mode_s='half_pixel' if aligned else 'output_half_pixel',
+            output_height_i=bins[0],
+            output_width_i=bins[1],
+            sampling_ratio_i=max(sampling_ratio, 0),
+            spatial_scale_f=spatial_scale,
+        )
+        # the number of channels stays what shape inference makes of it
+        pooled.setType(boxes.type().with_sizes([None, None, *bins]))
+        return pooled

@@ -1,0 +1,87 @@
+"""The pictures on which an exported network is compared with PyTorch."""
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from ..data.decode import decode_rgb, read_image_file
+from ..data.sample import render_scene
+from ..errors import DataError
+from .resizing import resize_image
+
+SHAPES = ('landscape', 'portrait', 'square')
+# plain areas, on which a detector should find nothing
+_PLAIN = (128, 0, 255)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a network gets it.
+
+    Attributes:
+        name: for reports.
+        images: (1, 3, H, W) of uint8.
+    """
+
+    name: str
+    images: np.ndarray
+
+
+def as_input(image: np.ndarray, channels: str) -> np.ndarray:
+    """A resized RGB image (H, W, 3) as input (1, 3, H, W) with channels ``'rgb'`` or ``'bgr'``."""
+    ordered = image if channels == 'rgb' else image[..., ::-1]
+    return np.ascontiguousarray(ordered.transpose(2, 0, 1)[None])
+
+
+def rendered(shape: str, resize: Mapping[str, Any] | None, channels: str) -> Iterator[Picture]:
+    """Scenes of the package's sample without end, always the same ones.
+
+    Args:
+        shape: one of :data:`SHAPES`.
+        resize: rule of the network (:mod:`.resizing`).
+        channels: order of the network's channels.
+    """
+    for seed in count():
+        image = render_scene(np.random.default_rng([SHAPES.index(shape), seed])).image
+        height, width = image.shape[:2]
+        if (height > width) == (shape == 'landscape'):
+            image = image.transpose(1, 0, 2)
+        if shape == 'square':
+            side = min(height, width)
+            image = image[:side, :side]
+        image = resize_image(np.ascontiguousarray(image), resize)
+        yield Picture(f'{shape} {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
+
+
+def plain(resize: Mapping[str, Any] | None, channels: str) -> Iterator[Picture]:
+    """Pictures of one colour."""
+    for level in _PLAIN:
+        image = resize_image(np.full((427, 640, 3), level, np.uint8), resize)
+        yield Picture(f'plain {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
+
+
+def from_files(
+    paths: Sequence[str | Path], resize: Mapping[str, Any] | None, channels: str
+) -> Iterator[Picture]:
+    """Pictures of files, and of all files in folders.
+
+    Raises:
+        DataError: a path does not exist, holds no image, or is one that cannot be read.
+    """
+    for path in map(Path, paths):
+        if not path.exists():
+            raise DataError(f'image not found: {path}')
+        files = [path]
+        if path.is_dir():
+            files = sorted(f for f in path.iterdir() if f.suffix.lower() in IMG_EXTENSIONS)
+        if not files:
+            raise DataError(f'no image in folder {path}.')
+        for file in files:
+            image = decode_rgb(read_image_file(str(file)), str(file)).permute(1, 2, 0).numpy()
+            image = resize_image(np.ascontiguousarray(image), resize)
+            name = f'{file.name} {image.shape[0]}x{image.shape[1]}'
+            yield Picture(name, as_input(image, channels))

@@ -1,0 +1,42 @@
+"""The preprocessing of a model inside its graph: the type, the normalisation, the padding."""
+import torch
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..models import ClassifierPreprocessor
+
+
+class DeployPreprocessor(nn.Module):
+    """What ``data_preprocessor`` does with images, except for the order of their channels.
+
+    Images come in the order that the network sees, because whoever brings the channels of a picture
+    to the front can put them into any order for nothing.
+
+    Args:
+        preprocessor: of a detector or a classifier of this package.
+    """
+
+    def __init__(self, preprocessor: ImgDataPreprocessor | ClassifierPreprocessor) -> None:
+        super().__init__()
+        self.normalises = getattr(preprocessor, '_enable_normalize', True)
+        if self.normalises:
+            for name in ('mean', 'std'):
+                self.register_buffer(name, getattr(preprocessor, name), persistent=False)
+        self.divisor = getattr(preprocessor, 'pad_size_divisor', 1)
+        self.pad_value = getattr(preprocessor, 'pad_value', 0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (N, 3, H, W) of uint8 to float32, padded at the right and at the bottom."""
+        image = image.float()
+        if self.normalises:
+            image = (image - self.mean) / self.std
+        if self.divisor == 1:
+            return image
+        bottom, right = (self._missing(size) for size in image.shape[2:])
+        return F.pad(image, (0, right, 0, bottom), value=self.pad_value)
+
+    def _missing(self, size: int | Tensor) -> int | Tensor:
+        # not -size % divisor, which ONNX rounds in another way
+        parts = torch.as_tensor(size) + (self.divisor - 1)
+        return torch.div(parts, self.divisor, rounding_mode='trunc') * self.divisor - size

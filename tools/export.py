@@ -1,0 +1,73 @@
+"""Export a trained detector or classifier for engines other than PyTorch.
+
+python tools/export.py CONFIG CHECKPOINT --out DIR [--format onnx openvino] [--images FILE ...]
+"""
+import argparse
+
+from shufflenet_det.benchmark.rendering import Column, Table, as_text
+from shufflenet_det.deploy import FORMATS, export
+from shufflenet_det.deploy.exporting import check_request
+from shufflenet_det.deploy.validation import Checked
+from shufflenet_det.engine import cli, setup
+from shufflenet_det.engine.config import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Export a trained network, compare it with PyTorch, and keep it if it agrees'
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('--out', required=True, help='folder to make')
+    parser.add_argument(
+        '--format', nargs='+', choices=FORMATS, default=['onnx'], help='(default onnx)'
+    )
+    parser.add_argument(
+        '--images', nargs='+', default=[], metavar='FILE',
+        help='images, or folders of images, to compare with; by default rendered scenes',
+    )  # fmt: skip
+    parser.add_argument('--backbone-only', action='store_true', help='export the backbone alone')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=setup.OptionAction,
+        help='override settings of the config, as key=value',
+    )
+    return parser.parse_args()
+
+
+COLUMNS = (
+    Column('picture', 'picture'),
+    Column('compared', 'compared', 'd'),
+    Column('boxes', 'boxes, pixels', '.4f'),
+    Column('scores', 'scores', '.6f'),
+)
+
+
+def table(engine: str, checked: list[Checked]) -> Table:
+    """The largest differences between an engine and PyTorch on each picture."""
+    rows = [
+        dict(
+            picture=c.picture,
+            compared=c.difference.compared,
+            boxes=c.difference.boxes if c.detections is not None else None,
+            scores=c.difference.scores,
+        )
+        for c in checked
+    ]
+    return Table(f'{engine}: largest differences from PyTorch', COLUMNS, rows)
+
+
+def main() -> None:
+    args = parse_args()
+    check_request(args.out, args.format)
+    cfg = load_config(args.config, args.cfg_options)
+    checked = export(
+        cfg, args.config, args.checkpoint, args.out, args.format, args.images, args.backbone_only
+    )
+    print(as_text([table(engine, rows) for engine, rows in checked.items()]))
+    print(f'wrote {args.out}')
+
+
+if __name__ == '__main__':
+    cli.run(main)
