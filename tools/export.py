@@ -40,21 +40,21 @@ COLUMNS = (
     Column('picture', 'picture'),
     Column('compared', 'compared', 'd'),
     Column('boxes', 'boxes, pixels', '.4f'),
-    Column('scores', 'scores', '.6f'),
+    Column('scores', 'scores', '.1e'),
+    Column('values', 'values, relative', '.1e'),
 )
 
 
 def table(engine: str, checked: list[Checked]) -> Table:
     """The largest differences between an engine and PyTorch on each picture."""
-    rows = [
-        dict(
-            picture=c.picture,
-            compared=c.difference.compared,
-            boxes=c.difference.boxes if c.detections is not None else None,
-            scores=c.difference.scores,
-        )
-        for c in checked
-    ]
+    rows = []
+    for c in checked:
+        row = dict(picture=c.picture, compared=c.difference.compared)
+        if c.detections is None:
+            row.update(values=c.difference.scores)
+        else:
+            row.update(boxes=c.difference.boxes, scores=c.difference.scores)
+        rows.append(row)
     return Table(f'{engine}: largest differences from PyTorch', COLUMNS, rows)
 
 

@@ -1,10 +1,12 @@
 """Test a detector or a classifier.
 
 python tools/test.py CONFIG CHECKPOINT [--out FILE] [--show-dir DIR] ...
+python tools/test.py CONFIG EXPORTED_DIR [--engine ENGINE] ...
 """
 import argparse
 from pathlib import Path
 
+from shufflenet_det.deploy import ENGINES, is_exported, use_exported
 from shufflenet_det.engine import DeployHook, cli, setup
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.errors import ConfigError
@@ -21,7 +23,13 @@ from mmengine.runner import Runner
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model and write metrics.json')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file or URL, or a folder that tools/export.py made'
+    )
+    parser.add_argument(
+        '--engine', choices=ENGINES,
+        help='what runs an exported network; by default the first that it was exported for',
+    )  # fmt: skip
     parser.add_argument('--work-dir', help='folder for metrics.json and logs')
     parser.add_argument(
         '--out',
@@ -39,6 +47,10 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out and Path(args.out).suffix not in ('.json', '.pkl', '.pickle'):
         parser.error(f'--out {args.out}: the file name must end in .json or .pkl')
+    if is_exported(args.checkpoint) and args.fuse_conv_bn:
+        parser.error('--fuse-conv-bn: an exported network has its batch norms folded in already')
+    if args.engine and not is_exported(args.checkpoint):
+        parser.error(f'--engine {args.engine}: {args.checkpoint} is no folder of tools/export.py')
     args.show, args.wait_time = False, 0  # read by MMDetection's trigger_visualization_hook
     return args
 
@@ -66,18 +78,25 @@ def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
     cfg = load_config(args.config, args.cfg_options)
+    exported = is_exported(args.checkpoint)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
-    cfg.load_from = args.checkpoint
+    classifier = setup.is_classifier(cfg)
+    if exported:
+        use_exported(cfg, args.checkpoint, args.engine)
+    else:
+        cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.show_dir:
-        if setup.is_classifier(cfg):
+        if classifier:
             raise ConfigError('--show-dir draws boxes and a classifier has none: use --out.')
         # an absolute path, because the hook joins anything else to the work folder at each image
         args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
     runner = Runner.from_cfg(cfg)
+    if exported:
+        runner.model.check_classes(runner.test_dataloader.dataset)
     if args.out:
         keep_results(runner, args.out)
     if args.fuse_conv_bn:

@@ -1,10 +1,12 @@
 """Trained networks as files for engines other than PyTorch."""
 from .description import FORMAT, is_exported, read_description
 from .engines import ENGINES, FORMATS, Engine, EngineError, engine_named
+from .evaluated import DeployedModel, use_exported
 from .exporting import export, load_model
 from .onnx_file import ExportError
 
 __all__ = [
+    'DeployedModel',
     'ENGINES',
     'FORMAT',
     'FORMATS',
@@ -16,4 +18,5 @@ __all__ = [
     'is_exported',
     'load_model',
     'read_description',
+    'use_exported',
 ]

@@ -22,8 +22,8 @@ class Difference:
         unmatched: detections of either side for which the other has none of the same label within
             the tolerances; values that are off by more than the tolerance.
         boxes: largest difference of a coordinate of matching detections, in pixels.
-        scores: largest difference of their scores; of a classifier's probabilities; of a level's
-            values, relative to the largest of them.
+        scores: largest difference of their scores; of logits and levels that of their values,
+            relative to the largest of them.
     """
 
     compared: int
@@ -49,8 +49,6 @@ def compare(
     """
     if kind == 'detector':
         return _compare_detections(expected, found, thresholds or {})
-    if kind == 'classifier':
-        return _compare_values([(_softmax(expected['logits']), _softmax(found['logits']))])
     pairs = [(values, found[name]) for name, values in expected.items()]
     scales = [max(float(np.abs(a).max()), 1e-12) for a, _ in pairs]
     return _compare_values([(a / x, b / x) for (a, b), x in zip(pairs, scales, strict=True)])
@@ -113,8 +111,3 @@ def _must_match(
     if len(scores) and len(scores) == thresholds.get('max_per_image'):
         threshold = max(threshold, float(scores.min()))
     return int((scores[candidates] > threshold + SCORE_TOLERANCE).sum())
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -92,13 +92,12 @@ class ProposalStage(nn.Module):
         return boxes[top_k(scores, limit)[1]]
 
     def _best(self, level: int, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores (K,), anchors (K, 4) and deltas (K, 4) of the best anchors of one level."""
+        """Logits (K,), anchors (K, 4) and deltas (K, 4) of the best anchors of one level."""
         base = getattr(self, f'anchors{level}')
         height, width = logits.shape[2:]
-        logits = logits.permute(0, 2, 3, 1).flatten()
-        scores = logits if self.settings.selects_logits else logits.sigmoid()
-        scores, best = top_k(scores, self.settings.nms_pre)
-        scores = scores.sigmoid() if self.settings.selects_logits else scores
+        # MMDetection compares sigmoids. Where they are near 1 many are equal, and which of them are
+        # is a matter of rounding; the order of logits is the same, and no engine's own
+        logits, best = top_k(logits.permute(0, 2, 3, 1).flatten(), self.settings.nms_pre)
         place, shape = _divide(best, len(base))
         y, x = _divide(place, width)
         stride_x, stride_y = self.strides[level]
@@ -107,7 +106,7 @@ class ProposalStage(nn.Module):
         # out of (A * 4, H, W), without bringing all of it into the order of anchors
         channels = shape[:, None] * 4 + torch.arange(4)
         deltas = deltas.flatten()[channels * (height * width) + place[:, None]]
-        return scores, anchors, deltas
+        return logits, anchors, deltas
 
 
 class DetectionStage(nn.Module):
@@ -160,8 +159,8 @@ class DetectionStage(nn.Module):
         return torch.cat(features), torch.cat(parts)
 
 
-# below every score, and above those of boxes that are too small
-_NO_SCORE, _DROPPED = -0.5, -1.0
+# below every score and every logit, and above those of boxes that are too small
+_NO_SCORE, _DROPPED = -1e30, -2e30
 
 
 def decode(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, border: Tensor) -> Tensor:

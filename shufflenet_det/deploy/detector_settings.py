@@ -34,15 +34,12 @@ class ProposalSettings:
         iou_threshold: of non-maximum suppression.
         max_per_img: most proposals.
         min_size: boxes must be wider and higher than this many pixels; None for any size.
-        selects_logits: whether the best anchors are found before the sigmoid, which only decides
-            between equal scores.
     """
 
     nms_pre: int
     iou_threshold: float
     max_per_img: int
     min_size: float | None
-    selects_logits: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,6 @@ def read_proposal_settings(head: RPNHead) -> ProposalSettings:
         iou_threshold=iou_threshold,
         max_per_img=max_per_img,
         min_size=min_size if min_size >= 0 else None,
-        selects_logits=isinstance(head, LightRPNHead),
     )
 
 

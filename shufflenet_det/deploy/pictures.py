@@ -24,11 +24,17 @@ class Picture:
 
     Attributes:
         name: for reports.
-        images: (1, 3, H, W) of uint8.
+        images: (N, 3, H, W) of uint8.
     """
 
     name: str
     images: np.ndarray
+
+    def mirrored(self) -> 'Picture':
+        """A batch of the picture and its mirror image."""
+        return Picture(
+            f'{self.name}, mirrored', np.concatenate([self.images, self.images[..., ::-1]])
+        )
 
 
 def as_input(image: np.ndarray, channels: str) -> np.ndarray:

@@ -15,6 +15,8 @@ from .pictures import SHAPES, Picture, plain, rendered
 
 # pictures of a shape that are tried before PyTorch is said to be undecided on all of them
 _TRIES = 5
+# for networks that have no size of their own
+_ANY_SIZE = dict(rule='fit', long=288, short=224)
 # in grey levels: a few times the rounding inside a network, far below what a picture has
 _NOISE = 1e-4
 
@@ -51,9 +53,13 @@ def choose_pictures(
     channels = source.description['channels']
     if given:
         chosen = [(picture, source.predict(picture.images)) for picture in given]
+    elif source.kind == 'detector':
+        chosen = [_first_decided(source, rendered(s, resize, channels)) for s in SHAPES]
     else:
-        shapes = SHAPES if source.size is None else SHAPES[:1]
-        chosen = [_first_decided(source, rendered(s, resize, channels)) for s in shapes]
+        rules = [_ANY_SIZE] * len(SHAPES) if source.size is None else [resize]
+        pictures = [next(rendered(s, r, channels)) for s, r in zip(SHAPES, rules, strict=False)]
+        pictures.append(pictures[-1].mirrored())
+        chosen = [(picture, source.predict(picture.images)) for picture in pictures]
     if source.kind != 'detector':
         return chosen
     if not any((found['scores'] > LEAST_SCORE).any() for _, found in chosen):
@@ -68,7 +74,7 @@ def choose_pictures(
 def _first_decided(source: Exportable, pictures: Iterator[Picture]) -> tuple[Picture, Outputs]:
     for picture in islice(pictures, _TRIES):
         expected = source.predict(picture.images)
-        if source.kind != 'detector' or _decided(source, picture, expected):
+        if _decided(source, picture, expected):
             return picture, expected
     raise ExportError(
         f'on {_TRIES} rendered scenes PyTorch itself finds other detections where pixels change by '
@@ -88,7 +94,7 @@ def _decided(source: Exportable, picture: Picture, expected: Outputs) -> bool:
     for _ in range(2):
         noise = rng.uniform(-_NOISE, _NOISE, picture.images.shape)
         found = source.predict((picture.images + noise).astype(np.float32))
-        if not compare(source.kind, expected, found, thresholds).agrees:
+        if not compare('detector', expected, found, thresholds).agrees:
             return False
     return True
 

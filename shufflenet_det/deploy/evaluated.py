@@ -1,0 +1,106 @@
+"""An exported network in the place of a model, so that MMEngine's Runner can test it."""
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ..errors import ConfigError, shorten
+from .description import read_description
+from .engines import engine_named
+
+
+@MODELS.register_module()
+class DeployedModel(BaseModel):
+    """An exported detector or classifier, run by its engine on CPU.
+
+    Args:
+        folder: the exported folder.
+        engine: name of the engine; by default the first that the folder has a network for.
+        threads: of one inference; 0 for as many as torch uses.
+
+    Attributes:
+        engine: name of the engine.
+        labels: names of the classes, or None.
+
+    Raises:
+        DataError: the folder is damaged.
+        ConfigError: it has no network for the engine, or is a backbone alone.
+        EngineError: the engine is not installed, or cannot load the network.
+    """
+
+    def __init__(self, folder: str, engine: str | None = None, threads: int = 0) -> None:
+        super().__init__()
+        about = read_description(folder)
+        if about['kind'] == 'backbone':
+            raise ConfigError(f'{folder} is a backbone alone: it predicts nothing to evaluate.')
+        self.engine = engine or next(iter(about['engines']))
+        engine_named(self.engine)
+        if self.engine not in about['engines']:
+            raise ConfigError(
+                f'{folder} has no network for {self.engine}, only for '
+                f'{", ".join(about["engines"])}: export it again with --format '
+                f'{engine_named(self.engine).format}.'
+            )
+        self.kind, self.labels = about['kind'], about['labels']
+        self._channels = about['input']['channels']
+        threads = threads or torch.get_num_threads()
+        self._session = engine_named(self.engine).open(Path(folder), threads)
+
+    def forward(self, *args: Any, **kwargs: Any) -> None:
+        """Not for this model: it has no tensors."""
+        raise NotImplementedError('an exported network can only be tested.')
+
+    def test_step(self, data: dict) -> list:
+        """Images as a data loader delivers them to what the evaluators take."""
+        return self._classify(data) if self.kind == 'classifier' else self._detect(data)
+
+    def _detect(self, data: dict) -> list:
+        for image, sample in zip(data['inputs'], data['data_samples'], strict=True):
+            # MMDetection's pipelines load BGR
+            found = self._session(_ordered(image[None], self._channels == 'bgr'))
+            scale = np.float32(sample.scale_factor)
+            sample.pred_instances = InstanceData(
+                bboxes=torch.from_numpy(found['boxes'] / np.tile(scale, 2)),
+                scores=torch.from_numpy(found['scores']),
+                labels=torch.from_numpy(found['labels']),
+            )
+        return data['data_samples']
+
+    def _classify(self, data: dict) -> list[dict]:
+        # our data sets of images load RGB
+        logits = self._session(_ordered(data['inputs'], self._channels == 'rgb'))['logits']
+        rows = zip(torch.from_numpy(logits), data['labels'], data['paths'], strict=True)
+        return [dict(logits=row, label=label, path=path) for row, label, path in rows]
+
+    def check_classes(self, dataset: BaseDataset) -> None:
+        """Compare the classes with those of a data set.
+
+        Raises:
+            ConfigError: they differ.
+        """
+        classes = dataset.metainfo.get('classes')
+        if self.labels is None or classes is None or list(classes) == self.labels:
+            return
+        raise ConfigError(
+            f'the exported network knows {len(self.labels)} classes ({shorten(self.labels)}), the '
+            f'data set has {len(classes)} ({shorten(classes)}): test it with the config that it '
+            f'was exported with.'
+        )
+
+
+def use_exported(cfg: Config, folder: str, engine: str | None) -> None:
+    """Put an exported network into a config in place of its model."""
+    cfg.model = dict(type='DeployedModel', folder=str(folder), engine=engine)
+    cfg.load_from = None
+
+
+def _ordered(images: Tensor, same: bool) -> np.ndarray:
+    """Images (N, 3, H, W) with channels in the network's order."""
+    return np.ascontiguousarray((images if same else images.flip(1)).numpy())
