@@ -49,6 +49,8 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--out {args.out}: the file name must end in .json or .pkl')
     if is_exported(args.checkpoint) and args.fuse_conv_bn:
         parser.error('--fuse-conv-bn: an exported network has its batch norms folded in already')
+    if is_exported(args.checkpoint) and args.launcher != 'none':
+        parser.error('--launcher: an exported network is tested in one process')
     if args.engine and not is_exported(args.checkpoint):
         parser.error(f'--engine {args.engine}: {args.checkpoint} is no folder of tools/export.py')
     args.show, args.wait_time = False, 0  # read by MMDetection's trigger_visualization_hook
@@ -109,7 +111,8 @@ def main() -> None:
         print(metric.table(metrics))
     path = Path(cfg.work_dir, 'metrics.json')
     dataset = runner.test_dataloader.dataset
-    write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric, dataset)
+    engine = runner.model.engine if exported else None
+    write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric, dataset, engine)
     print(f'wrote {path}' + (f' and {args.out}' if args.out else ''))
 
 

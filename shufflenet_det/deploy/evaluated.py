@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..engine.setup import is_classifier
 from ..errors import ConfigError, shorten
 from .description import read_description
 from .engines import engine_named
@@ -96,7 +97,16 @@ class DeployedModel(BaseModel):
 
 
 def use_exported(cfg: Config, folder: str, engine: str | None) -> None:
-    """Put an exported network into a config in place of its model."""
+    """Put an exported network into a config in place of its model.
+
+    Raises:
+        ConfigError: the config is of another kind of network.
+    """
+    kind, wanted = read_description(folder)['kind'], 'detector'
+    if is_classifier(cfg):
+        wanted = 'classifier'
+    if kind != wanted:
+        raise ConfigError(f'the config is that of a {wanted}, {folder} holds a {kind}.')
     cfg.model = dict(type='DeployedModel', folder=str(folder), engine=engine)
     cfg.load_from = None
 

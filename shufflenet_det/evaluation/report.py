@@ -26,6 +26,7 @@ def write_metrics(
     metrics: Mapping[str, float],
     evaluator: CheckedCocoMetric | TopKError | None,
     dataset: BaseDataset,
+    engine: str | None = None,
 ) -> dict:
     """Write ``metrics.json``: figures, with all that is needed to say what they are figures of.
 
@@ -36,6 +37,7 @@ def write_metrics(
         metrics: figures by name.
         evaluator: the metric, where it is one of ours.
         dataset: the images that were evaluated.
+        engine: what ran the network, where that was not PyTorch.
 
     Returns:
         The content of the file.
@@ -44,6 +46,7 @@ def write_metrics(
         config=config_path,
         checkpoint=str(checkpoint),
         checkpoint_sha256=sha256_of(checkpoint),
+        **({'engine': engine} if engine else {}),
         resolution=resolution_of(cfg),
         annotations=cfg.test_evaluator.get('ann_file')
         if isinstance(cfg.test_evaluator, Mapping)
