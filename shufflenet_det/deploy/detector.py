@@ -78,12 +78,11 @@ class ProposalStage(nn.Module):
         least = self.settings.min_size
         if least is not None:
             scores = [_without_small(s, b, least) for s, b in zip(scores, boxes, strict=True)]
-        # levels are moved apart as `batched_nms` does it, which shapes how IoUs are rounded
-        span = torch.cat([b.flatten() for b in boxes]).amax() + 1
+        # a level at a time, where MMDetection moves the levels apart and takes all at once
         limit = self.settings.max_per_img
         kept = [
-            nms(b + level * span, s, self.settings.iou_threshold, limit, _NO_SCORE)
-            for level, (b, s) in enumerate(zip(boxes, scores, strict=True))
+            nms(b, s, self.settings.iou_threshold, limit, _NO_SCORE)
+            for b, s in zip(boxes, scores, strict=True)
         ]
         if len(kept) == 1:
             return boxes[0][kept[0]]

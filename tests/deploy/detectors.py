@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..conftest import ROOT
 
 FAMILIES = ('c4', 'fpn', 'light')
-# the networks keep their shape and lose their width
+# the networks keep their shape and lose their width; small RoIs come from all levels
+_ALL_LEVELS = {'model.roi_head.bbox_roi_extractor.finest_scale': 10}
 SMALL = {
     'c4': {'model.test_cfg.rpn.nms_pre': 300, 'model.test_cfg.rpn.max_per_img': 40},
     'fpn': {
@@ -26,8 +27,9 @@ SMALL = {
         'model.roi_head.bbox_head.fc_out_channels': 64,
         'model.test_cfg.rpn.nms_pre': 200,
         'model.test_cfg.rpn.max_per_img': 100,
+        **_ALL_LEVELS,
     },
-    'light': {},
+    'light': _ALL_LEVELS,
 }
 
 

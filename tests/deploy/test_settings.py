@@ -32,7 +32,6 @@ def refusal(cfg: Config) -> str:
         ({'model.test_cfg.rcnn.max_per_img': -1}, 'test_cfg.rcnn.max_per_img'),
         ({'model.roi_head.bbox_roi_extractor.roi_layer.pool_mode': 'max'}, 'pool_mode'),
         ({'model.roi_head.bbox_head.bbox_coder.clip_border': False}, 'bbox_coder'),
-        ({'model.roi_head.bbox_roi_extractor.type': 'GenericRoIExtractor'}, 'GenericRoIExtractor'),
         ({'model.roi_head.type': 'DoubleHeadRoIHead',
           'model.roi_head.reg_roi_scale_factor': 1.3}, 'DoubleHeadRoIHead'),
     ],
