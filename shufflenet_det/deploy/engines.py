@@ -118,11 +118,46 @@ def _load_openvino(path: Path, threads: int) -> Session:
     return run
 
 
+def _load_ncnn(path: Path, threads: int) -> Session:
+    import ncnn
+
+    network = ncnn.Net()
+    if threads:
+        network.opt.num_threads = threads
+    for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic', 'bf16_storage'):
+        setattr(network.opt, f'use_{name}', False)
+    if network.load_param(str(path)) or network.load_model(str(path.with_suffix('.bin'))):
+        raise EngineError('it is damaged, or has an operator that ncnn does not know')
+    (image,), names = network.input_names(), network.output_names()
+
+    def run_one(pixels: np.ndarray) -> list[np.ndarray]:
+        extractor = network.create_extractor()
+        # it takes float32 alone, and neither copies nor keeps what it is given
+        pixels = np.ascontiguousarray(pixels, dtype=np.float32)
+        extractor.input(image, ncnn.Mat(pixels).clone())
+        results = []
+        for name in names:
+            status, result = extractor.extract(name)
+            if status:
+                raise EngineError(f'ncnn cannot run {path} on {pixels.shape}: status {status}')
+            results.append(np.array(result))
+        return results
+
+    def run(images: np.ndarray) -> Outputs:
+        results = zip(*map(run_one, images), strict=True)
+        return {name: np.stack(rows) for name, rows in zip(names, results, strict=True)}
+
+    return run
+
+
 ENGINES: Mapping[str, Engine] = {
     engine.name: engine
     for engine in (
         Engine('onnxruntime', 'onnx', 'model.onnx', ('model.onnx',), _load_onnxruntime),
         Engine('openvino', 'openvino', 'model.xml', ('model.xml', 'model.bin'), _load_openvino),
+        Engine(
+            'ncnn', 'ncnn', 'model.ncnn.param', ('model.ncnn.param', 'model.ncnn.bin'), _load_ncnn
+        ),
     )
 }
 FORMATS: Mapping[str, Engine] = {engine.format: engine for engine in ENGINES.values()}

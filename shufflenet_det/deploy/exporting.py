@@ -28,7 +28,10 @@ from .pictures import from_files
 from .resizing import read_resize
 from .validation import Checked, choose_pictures, largest, open_and_check
 
-PACKAGES = ('onnx', 'onnxruntime', 'openvino', 'opencv-python-headless', 'opencv-python', 'pillow')
+PACKAGES = (
+    'onnx', 'onnxruntime', 'openvino', 'ncnn', 'pnnx', 'opencv-python-headless', 'opencv-python',
+    'pillow',
+)  # fmt: skip
 
 
 def check_request(out: str | Path, formats: Sequence[str]) -> Path:
@@ -55,6 +58,8 @@ def check_request(out: str | Path, formats: Sequence[str]) -> Path:
     require('onnx', 'onnx')
     for name in formats:
         FORMATS[name].require()
+        if name == 'ncnn':
+            require('pnnx', 'ncnn')
     check_writable(out.absolute().parent, '--out')
     return out
 
@@ -96,7 +101,7 @@ def export(
         config_path: for the record.
         checkpoint: path or URL of its weights.
         out: folder to make; it appears when everything in it has been compared.
-        formats: ``'onnx'``, ``'openvino'``.
+        formats: ``'onnx'``, ``'openvino'``, and ``'ncnn'``, which is not for detectors.
         images: pictures and folders of pictures to compare with; by default rendered scenes.
         backbone_only: whether to export the backbone alone.
 
@@ -113,6 +118,11 @@ def export(
     resize = read_resize(cfg)
     model, loaded = load_model(cfg, checkpoint)
     source = exportable(model, labels_of(cfg, loaded), resize, backbone_only)
+    if 'ncnn' in formats and source.kind == 'detector':
+        raise ConfigError(
+            'ncnn cannot run a whole two-stage detector: export it with --format onnx openvino, or '
+            'its backbone with --format ncnn --backbone-only.'
+        )
     channels = source.description['channels']
     pictures = choose_pictures(source, resize, list(from_files(images, resize, channels)))
     engines = [FORMATS[name] for name in formats]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError
 from shufflenet_det.deploy import (
+    ENGINES,
+    FORMATS,
     DeployedModel,
     EngineError,
     ExportError,
@@ -161,6 +163,8 @@ def test_bad_input_is_refused_early(cfg, files, tmp_path, monkeypatch):
     out = tmp_path / 'out'
     assert 'unknown format' in refused(cfg, checkpoint, out, ConfigError, formats=['tflite'])
     assert 'not found' in refused(cfg, tmp_path / 'none.pth', out, CheckpointError)
+    message = refused(cfg, checkpoint, out, ConfigError, formats=['ncnn'])
+    assert '--backbone-only' in message
     other = detector_config('c4')
     assert 'another network' in refused(other, checkpoint, out, CheckpointError)
     assert 'image not found' in refused(cfg, checkpoint, out, DataError, images=['none.jpg'])
@@ -197,7 +201,7 @@ def test_a_classifier_takes_any_size_and_number(tmp_path):
     model = random_classifier(cfg)
     checkpoint = save(model, tmp_path / 'classifier.pth')
     out = tmp_path / 'out'
-    export(cfg, str(SHUFFLENET), checkpoint, out, ['onnx', 'openvino'])
+    export(cfg, str(SHUFFLENET), checkpoint, out, list(FORMATS))
     about = read_description(out)
     assert about['input']['batch'] is about['input']['height'] is None
     assert about['resize'] == dict(rule='crop', short=256, crop=224)
@@ -205,6 +209,10 @@ def test_a_classifier_takes_any_size_and_number(tmp_path):
     data = dict(inputs=images, labels=[0, 1, 2], paths=['a', 'b', 'c'])
     with torch.no_grad():
         expected = model.test_step(dict(data, labels=torch.tensor([0, 1, 2])))
+    assert list(about['engines']) == list(ENGINES)
+    # pnnx has found the shuffles: one in each unit
+    layers = (out / 'model.ncnn.param').read_text().splitlines()
+    assert sum(layer.startswith('ShuffleChannel ') for layer in layers) == 16
     for engine in about['engines']:
         found = DeployedModel(str(out), engine).test_step(data)
         for a, b in zip(expected, found, strict=True):
@@ -224,9 +232,11 @@ def test_a_network_of_one_size_says_so():
 
 def test_a_backbone_alone_has_its_levels(tmp_path, cfg, files):
     out = tmp_path / 'out'
-    export(cfg, 'light.py', str(files / 'light.pth'), out, ['openvino'], backbone_only=True)
+    export(cfg, 'light.py', str(files / 'light.pth'), out, ['openvino', 'ncnn'], backbone_only=True)
     about = read_description(out)
     assert about['outputs'] == ['level0', 'level1', 'level2']
-    assert about['files'].keys() == {'model.xml', 'model.bin'}
+    assert about['files'].keys() == {
+        'model.xml', 'model.bin', 'model.ncnn.param', 'model.ncnn.bin',
+    }  # fmt: skip
     with pytest.raises(ConfigError, match='a backbone alone'):
         DeployedModel(str(out))
