@@ -25,22 +25,25 @@ UNITS = {
 }
 
 
-@pytest.fixture(params=['folded', 'normed'])
+@pytest.fixture(params=['folded', 'normed', 'frozen'])
 def way(request, monkeypatch):
-    """Each of the two ways to train a unit, for units of any size."""
+    """Each of the ways to train a unit, for units of any size."""
     folds = request.param == 'folded'
     monkeypatch.setattr(chain, '_FEWEST_VALUES', 0 if folds else 10**12)
     monkeypatch.setattr(chain, '_NARROWEST_GROUP', 0)
+    return request.param
 
 
-def unit_of(**settings) -> ShuffleUnit:
+def unit_of(way: str = 'normed', **settings) -> ShuffleUnit:
     torch.manual_seed(0)
     unit = ShuffleUnit(**settings)
     for module in unit.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.weight, module.bias, module.running_mean):
                 nn.init.uniform_(tensor, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
             module.momentum = 0.3
+            module.train(way != 'frozen')
     return unit
 
 
@@ -66,7 +69,7 @@ def step(unit: ShuffleUnit, x: torch.Tensor, fast: bool) -> dict[str, torch.Tens
 @pytest.mark.parametrize('settings', UNITS.values(), ids=UNITS)
 @pytest.mark.parametrize('channels_last', [True, False])
 def test_same_results_gradients_and_statistics(settings, channels_last, way):
-    unit = unit_of(**settings)
+    unit = unit_of(way, **settings)
     x = image(unit, torch.float64, channels_last)
     plain, fast = step(unit, x, False), step(unit, x, True)
     assert plain.keys() == fast.keys()
@@ -76,7 +79,7 @@ def test_same_results_gradients_and_statistics(settings, channels_last, way):
 
 @pytest.mark.parametrize('settings', UNITS.values(), ids=UNITS)
 def test_single_precision_is_as_exact_as_the_layers(settings, way):
-    unit = unit_of(**settings)
+    unit = unit_of(way, **settings)
     exact = step(unit, image(unit, torch.float64), False)
     plain = step(unit, image(unit, torch.float32), False)
     fast = step(unit, image(unit, torch.float32), True)
@@ -87,14 +90,14 @@ def test_single_precision_is_as_exact_as_the_layers(settings, way):
 
 
 def test_gradient_of_random_directions(way):
-    unit = unit_of(**UNITS['stride 1']).double()
+    unit = unit_of(way, **UNITS['stride 1']).double()
     x = image(unit, torch.float64)
     # statistics are written in each call, and are not read
     assert torch.autograd.gradcheck(unit, x, fast_mode=True, nondet_tol=1e-9)
 
 
 def test_frozen_parts_stay_without_gradient(way):
-    unit = unit_of(**UNITS['stride 1'])
+    unit = unit_of(way, **UNITS['stride 1'])
     unit.g_conv_1x1_compress.conv.weight.requires_grad_(False)
     x = image(unit, torch.float32).detach()
     unit(x).sum().backward()
@@ -107,7 +110,8 @@ def observed(unit: ShuffleUnit) -> None:
 
 
 def other_statistics(unit: ShuffleUnit) -> None:
-    unit.depthwise_conv3x3_bn.norm.eval()
+    norm = unit.depthwise_conv3x3_bn.norm
+    norm.train(not norm.training)
 
 
 def cumulative(unit: ShuffleUnit) -> None:
@@ -119,7 +123,7 @@ def cumulative(unit: ShuffleUnit) -> None:
     lambda unit: setattr(unit, 'act', nn.SiLU()), lambda unit: setattr(unit, 'fast', False),
 ])  # fmt: skip
 def test_everything_else_runs_layer_by_layer(change, way):
-    unit = unit_of(**UNITS['stride 1'])
+    unit = unit_of(way, **UNITS['stride 1'])
     x = image(unit, torch.float32)
     assert fits(unit, x)
     change(unit)
@@ -135,8 +139,8 @@ def test_other_layers_run_one_by_one(settings, way):
     assert not fits(unit, image(unit, torch.float32))
 
 
-def test_not_without_gradients_or_in_mixed_precision():
-    unit = unit_of(**UNITS['stride 1'])
+def test_not_without_gradients_or_in_mixed_precision(way):
+    unit = unit_of(way, **UNITS['stride 1'])
     x = image(unit, torch.float32)
     with torch.no_grad():
         assert not fits(unit, x)
@@ -152,7 +156,7 @@ def test_large_maps_take_another_way_than_small_ones():
 
 def test_without_onednn_the_layers_run(monkeypatch, way):
     monkeypatch.setattr(onednn, 'is_available', lambda: False)
-    unit = unit_of(**UNITS['stride 1'])
+    unit = unit_of(way, **UNITS['stride 1'])
     x = image(unit, torch.float32)
     assert not fits(unit, x)
     assert unit(x).isfinite().all()

@@ -85,6 +85,15 @@ def test_all_levels_that_are_asked_for():
     check(network(out_indices=(1, 3)), IMAGES, [4, 8, 4])
 
 
+def test_norms_that_keep_their_statistics():
+    net = network(norm_eval=True, frozen_stages=1)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    check(net.train(), IMAGES, [8, 4])
+
+
 def test_frozen_stages_run_layer_by_layer():
     check(network(frozen_stages=1), IMAGES, [8, 4])
 

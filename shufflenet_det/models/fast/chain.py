@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import folded, normed
+from . import folded, frozen, normed
 from .pixels import channels_last
 from .squeeze import mask, mask_out
 
@@ -24,13 +24,15 @@ _PARAMETERS = 9
 # below as many values in the widest map it stays in the cache, and the few dozen small operations
 # on covariances take longer than they save; with narrower groups the products are slow
 _FEWEST_VALUES = 1_400_000
-_NARROWEST_GROUP = 12
+_NARROWEST_GROUP = 10
 
 
 def train_units(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
     """The result of units that all :func:`.plain.trains_as_function`, one after another."""
     layers = [layer for unit in units for layer in unit.conv_layers]
-    torch._foreach_add_([layer.norm.num_batches_tracked for layer in layers], 1)
+    seen = [layer.norm.num_batches_tracked for layer in layers if layer.norm.training]
+    if seen:
+        torch._foreach_add_(seen, 1)
     parameters = [
         p for layer in layers for p in (layer.conv.weight, layer.norm.weight, layer.norm.bias)
     ]
@@ -94,6 +96,8 @@ def _unpooled(grad: Tensor, x: Tensor) -> Tensor:
 
 def _way(unit: 'ShuffleUnit', x: Tensor) -> ModuleType:
     """The faster one, by measurements on two cores (docs/performance.md)."""
+    if not unit.g_conv_1x1_expand.norm.training:
+        return frozen
     expand = unit.g_conv_1x1_expand.conv
     pixels = x.shape[0] * -(-x.shape[2] // unit.stride) * -(-x.shape[3] // unit.stride)
     wide_enough = expand.in_channels >= _NARROWEST_GROUP * expand.groups

@@ -29,11 +29,12 @@ def trains_as_function(unit: 'ShuffleUnit') -> bool:
         and isinstance(unit.se, nn.Identity)
         and type(unit.act) is nn.ReLU
         and all(map(is_plain, unit.conv_layers))
+        and len({layer.norm.training for layer in unit.conv_layers}) == 1
     )
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution and a batch norm of this batch's statistics, unobserved."""
+    """Whether a layer is a convolution and a batch norm with statistics, unobserved."""
     return (
         isinstance(layer, ConvModule)
         and type(layer.conv) is nn.Conv2d
@@ -41,7 +42,6 @@ def is_plain(layer: nn.Module) -> bool:
         and layer.order == ('conv', 'norm', 'act')
         and (not layer.with_activation or type(layer.activate) is nn.ReLU)
         and type(layer.norm) is nn.BatchNorm2d
-        and layer.norm.training
         and layer.norm.affine
         and layer.norm.track_running_stats
         and layer.norm.momentum is not None

@@ -30,6 +30,7 @@ def stem_fits(conv: nn.Module, pool: nn.Module, x: Tensor) -> bool:
         and trains_here(x)
         and not x.requires_grad
         and is_plain(conv)
+        and conv.norm.training
         and conv.with_activation
         and conv.conv.groups == 1
         and conv.conv.padding_mode == 'zeros'
