@@ -70,7 +70,7 @@ def squeeze_backward(
         len(depthwise), (True, True, False),
     )  # fmt: skip
     mask_out(grad, positive, 0, grad_input=grad)
-    if _folds(weight, x):
+    if saved[0].dim() == 3:
         grad_x, *grads = _folded_backward(grad, residual, x, weight, gamma, *saved, needs_x)
         return grad_x, [*grads, grad_depthwise]
     compressed, mean, scale = saved
