@@ -2,7 +2,7 @@
 import copy
 
 from shufflenet_det.models import ShuffleNetV1, ShuffleUnit, onednn
-from shufflenet_det.models.fast import chain, folded, normed, trains_as_function, trains_here
+from shufflenet_det.models.fast import chain, folded, normed, plain, trains_as_function, trains_here
 
 import pytest
 import torch
@@ -29,6 +29,7 @@ UNITS = {
 def way(request, monkeypatch):
     """Each of the ways to train a unit, for units of any size."""
     folds = request.param == 'folded'
+    monkeypatch.setattr(plain, '_FEWEST_VALUES', 0)
     monkeypatch.setattr(chain, '_FEWEST_VALUES', 0 if folds else 10**12)
     monkeypatch.setattr(chain, '_NARROWEST_GROUP', 0)
     return request.param
@@ -71,21 +72,21 @@ def step(unit: ShuffleUnit, x: torch.Tensor, fast: bool) -> dict[str, torch.Tens
 def test_same_results_gradients_and_statistics(settings, channels_last, way):
     unit = unit_of(way, **settings)
     x = image(unit, torch.float64, channels_last)
-    plain, fast = step(unit, x, False), step(unit, x, True)
-    assert plain.keys() == fast.keys()
-    for name in plain:
-        torch.testing.assert_close(fast[name], plain[name], rtol=1e-9, atol=1e-10, msg=name)
+    layers, fast = step(unit, x, False), step(unit, x, True)
+    assert layers.keys() == fast.keys()
+    for name in layers:
+        torch.testing.assert_close(fast[name], layers[name], rtol=1e-9, atol=1e-10, msg=name)
 
 
 @pytest.mark.parametrize('settings', UNITS.values(), ids=UNITS)
 def test_single_precision_is_as_exact_as_the_layers(settings, way):
     unit = unit_of(way, **settings)
     exact = step(unit, image(unit, torch.float64), False)
-    plain = step(unit, image(unit, torch.float32), False)
+    layers = step(unit, image(unit, torch.float32), False)
     fast = step(unit, image(unit, torch.float32), True)
     for name, expected in exact.items():
         # what norms take away again, as the second one's bias, is lost in rounding layer by layer
-        allowed = 1e-5 * (expected.abs().max() + 1) + 3 * (plain[name] - expected).abs().max()
+        allowed = 1e-5 * (expected.abs().max() + 1) + 3 * (layers[name] - expected).abs().max()
         assert (fast[name] - expected).abs().max() <= allowed, name
 
 
@@ -146,6 +147,12 @@ def test_not_without_gradients_or_in_mixed_precision(way):
         assert not fits(unit, x)
     with torch.autocast('cpu', torch.bfloat16):
         assert not fits(unit, x)
+
+
+def test_small_maps_run_layer_by_layer():
+    unit = unit_of(**UNITS['stride 1'])
+    assert not fits(unit, torch.zeros(1, 48, 9, 7))
+    assert fits(unit, torch.zeros(1, 48, 128, 128)) is onednn.is_available()
 
 
 def test_large_maps_take_another_way_than_small_ones():

@@ -4,11 +4,17 @@ from collections.abc import Callable
 from unittest import mock
 
 from shufflenet_det.models import SharedRoIStage, ShuffleNetV1, shuffle_unit, skeleton
-from shufflenet_det.models.fast import chain
+from shufflenet_det.models.fast import chain, plain
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+
+@pytest.fixture(autouse=True)
+def of_any_size(monkeypatch):
+    """Functions for small maps, too."""
+    monkeypatch.setattr(plain, '_FEWEST_VALUES', 0)
 
 
 def network(**settings) -> ShuffleNetV1:
@@ -43,12 +49,12 @@ def step(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 def check(net: nn.Module, x: Tensor, chains: list[int]) -> None:
     """That a step equals that of the layers, and how many units each function takes."""
-    plain = step(plainly(copy.deepcopy(net)), x)
+    expected_of = step(plainly(copy.deepcopy(net)), x)
     with counting() as taken:
         fast = step(net, x)
     assert taken == chains
-    assert fast.keys() == plain.keys()
-    for name, expected in plain.items():
+    assert fast.keys() == expected_of.keys()
+    for name, expected in expected_of.items():
         if expected is None:
             assert fast[name] is None, name
         else:
@@ -101,11 +107,11 @@ def test_frozen_stages_run_layer_by_layer():
 def test_recomputed_units_run_one_by_one():
     # and are called again in the backward pass, those that have something before them to learn
     net = network(with_cp=True)
-    plain = step(plainly(copy.deepcopy(net)), IMAGES)
+    expected = step(plainly(copy.deepcopy(net)), IMAGES)
     fast = step(net, IMAGES)
     gradients = [name for name, _ in net.named_parameters()]
     for name in (0, 1, 2, 3, *gradients):
-        torch.testing.assert_close(fast[name], plain[name], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(fast[name], expected[name], rtol=1e-9, atol=1e-9)
 
 
 def test_a_unit_that_is_observed_is_called():
@@ -172,8 +178,8 @@ def stem_step(net: ShuffleNetV1, fast: bool) -> dict[str, Tensor]:
 def test_stem_is_one_function():
     net = network(out_indices=(0,))
     assert (net.conv1.norm.weight < 0).any()
-    plain, fast = stem_step(net, False), stem_step(net, True)
-    for name, expected in plain.items():
+    layers, fast = stem_step(net, False), stem_step(net, True)
+    for name, expected in layers.items():
         torch.testing.assert_close(fast[name], expected, rtol=1e-9, atol=1e-9, msg=str(name))
 
 
