@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from shufflenet_det.benchmark import backbone_speed, detector_speed, speed_report
+from shufflenet_det.benchmark.ablation import ablated
 from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import measure_input, write_photos
 from shufflenet_det.benchmark.machine import check_device
@@ -19,6 +20,7 @@ from shufflenet_det.benchmark.options import add_speed_options, positive
 from shufflenet_det.benchmark.rendering import as_text
 from shufflenet_det.benchmark.speed import all_settings
 from shufflenet_det.engine import cli
+from shufflenet_det.errors import ConfigError
 
 from mmengine.logging import MMLogger
 
@@ -53,6 +55,11 @@ def parse_args() -> argparse.Namespace:
         '--classifier', action='store_true', help='with pooling and classifier of 1000 classes'
     )
     command.add_argument('--compile', action='store_true', help='all sides through torch.compile')
+    command.add_argument(
+        '--ablate',
+        action='store_true',
+        help='each side of this package also with one optimisation after another switched off',
+    )
     add_speed_options(command, size=(224, 224))
     command.set_defaults(run=measure_backbones)
 
@@ -93,6 +100,10 @@ def measure_input_pipeline(args: argparse.Namespace) -> None:
 def measure_backbones(args: argparse.Namespace) -> None:
     check_device(args.device)
     networks = [find_network(name, args.classifier) for name in dict.fromkeys(args.names)]
+    if args.ablate:
+        if len(args.mode) != 1:
+            raise ConfigError('--ablate switches off what is for one mode: name it, --mode train.')
+        networks = [side for network in networks for side in ablated(network, *args.mode)]
     settings = all_settings(args.batch, args.size, args.threads, args.dtype, args.device)
     rows = backbone_speed.measure_backbones(
         networks, settings, args.mode, args.baseline, args.rounds, args.warmup, args.compile

@@ -5,4 +5,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 # half the resolution, half the anchors
-model = dict(rpn_head=dict(anchor_generator=dict(base_sizes=[16, 48, 147])))
+model = dict(rpn_head=dict(anchor_generator=dict(scales=[2, 4, 8])))

@@ -13,6 +13,7 @@ test_dataloader = val_dataloader
 val_evaluator = _base_.sample_evaluator
 test_evaluator = val_evaluator
 optim_wrapper = _base_.small_optim_wrapper
+optim_wrapper.optimizer.lr = 0.003
 auto_scale_lr = _base_.small_auto_scale_lr
 default_hooks = _base_.small_hooks
 randomness = dict(seed=0)

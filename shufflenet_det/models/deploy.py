@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
-from .onednn import convolve_fused, fuses, pack
+from .onednn import convolve_fused, fuses, pack, size_class
+
+# weights are kept in the order for as many sizes of maps, each convolution's own
+_MOST_SIZES = 16
 
 
 def switch_to_deploy(model: nn.Module) -> nn.Module:
@@ -103,7 +106,8 @@ class DeployConv2d(nn.Module):
         self.relu = type(act) is nn.ReLU
         self.act = nn.Identity() if act is None or self.relu else act
         self._where = self.stride, self.padding, self.dilation, self.groups
-        self._packed: Tensor | None = None
+        # by the class of the map's size
+        self._packed: dict[int, Tensor] = {}
 
     @classmethod
     def of(cls, layer: ConvModule | nn.Conv2d) -> Self:
@@ -126,9 +130,13 @@ class DeployConv2d(nn.Module):
 
     def run_fused(self, x: Tensor, add: Tensor | None = None, relu: bool = False) -> Tensor:
         """As :meth:`forward` up to another activation than ReLU, where :func:`runs_fused`."""
-        if self._packed is None:
-            self._packed = pack(self.weight, *self._where)
-        return convolve_fused(x, self._packed, self.bias, *self._where, relu or self.relu, add)
+        size = size_class(x)
+        weight = self._packed.get(size)
+        if weight is None:
+            if len(self._packed) == _MOST_SIZES:
+                self._packed.clear()
+            weight = self._packed[size] = pack(self.weight, *self._where, x.shape)
+        return convolve_fused(x, weight, self.bias, *self._where, relu or self.relu, add)
 
     def train(self, mode: bool = True) -> Self:
         """Refuse training mode: there are no statistics left to train."""
@@ -140,15 +148,15 @@ class DeployConv2d(nn.Module):
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Self:
         # moved or converted, its weight is another
-        self._packed = None
+        self._packed = {}
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._packed = None
+        self._packed = {}
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | dict(_packed=None)
+        return self.__dict__ | dict(_packed={})
 
     def extra_repr(self) -> str:
         return (

@@ -3,6 +3,7 @@
 They run where torch was built with oneDNN, in float32. Everywhere else, and in float64, the same
 functions do the same with torch's own operators, one after another.
 """
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -98,8 +99,28 @@ def pack(
     padding: tuple[int, int],
     dilation: tuple[int, int],
     groups: int,
+    shape: Sequence[int],
 ) -> Tensor:
-    """The weight in the order in which the kernel reads it, for :func:`convolve` only."""
+    """The weight in the order in which the kernel reads it, for :func:`convolve_fused` only.
+
+    The order depends on the size of the map. With the order for another one the result is the
+    same, but the kernel puts the weight in order anew each time, which takes up to ten times as
+    long as the convolution: see :func:`size_class`.
+
+    Args:
+        weight, stride, padding, dilation, groups: of the convolution.
+        shape: of its input.
+    """
     return torch.ops.mkldnn._reorder_convolution_weight(
-        weight, padding, stride, dilation, groups, None
+        weight, padding, stride, dilation, groups, list(shape)
     )
+
+
+def size_class(x: Tensor) -> int:
+    """Equal for maps for which weights have the same order.
+
+    By measurements, 64 and 100 pixels are limits between orders, or numbers near these, depending
+    on the channels; above, none was found.
+    """
+    pixels = x.shape[2] * x.shape[3]
+    return pixels if pixels < 128 else 127 + pixels.bit_length()

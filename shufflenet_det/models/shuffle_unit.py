@@ -1,15 +1,41 @@
 """The ShuffleNet unit: pointwise group convolution, channel shuffle, depthwise convolution."""
+from collections.abc import Iterable
+
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer
 from mmdet.models.layers import SELayer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import ConfigError
 from .deploy import DeployConv2d, runs_fused
-from .fast_unit import fits, train_unit
+from .fast import is_observed, train_units, trains_as_function, trains_here
 from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups
 from .unit import Unit, layer_settings
 from .widths import BOTTLENECK_RATIO, SE_RATIO
+
+
+def run_units(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """Modules one after another; ShuffleNet units in training as one function where that can be.
+
+    Args:
+        modules: units and others, each called with the result of the one before.
+        x: (N, C, H, W).
+    """
+    if not trains_here(x):
+        fused = runs_fused(x)
+        for module in modules:
+            direct = fused and isinstance(module, ShuffleUnit) and module.is_direct()
+            x = module.run_fused(x) if direct else module(x)
+        return x
+    pending: list[ShuffleUnit] = []
+    for module in modules:
+        if isinstance(module, ShuffleUnit) and module.is_part():
+            pending.append(module)
+            continue
+        x = module(train_units(pending, x) if pending else x)
+        pending = []
+    return train_units(pending, x) if pending else x
 
 
 class ShuffleUnit(Unit):
@@ -33,7 +59,7 @@ class ShuffleUnit(Unit):
         with_cp: recompute the unit in the backward pass to save memory.
 
     Attributes:
-        fast: whether training on CPU runs as one function (:mod:`.fast_unit`), which gives the same
+        fast: whether training on CPU runs as one function (:mod:`.fast`), which gives the same
             results, but no gradients of gradients.
     """
 
@@ -100,12 +126,10 @@ class ShuffleUnit(Unit):
         self.act = build_activation_layer(act_cfg)
 
     def _forward(self, x: Tensor) -> Tensor:
-        if fits(self, x):
-            out = train_unit(self, x)
-            return out if self.stride == 1 else torch.cat((self.avgpool(x), out), dim=1)
+        if trains_here(x) and trains_as_function(self):
+            return train_units([self], x)
         if self._is_fused() and runs_fused(x):
-            out = self._run_fused(x)
-            return out if self.stride == 1 else torch.cat((self.avgpool(x), out), dim=1)
+            return self.run_fused(x)
         out = self.depthwise_conv3x3_bn(self.g_conv_1x1_compress(x))
         if self.shuffle_groups > 1:
             out = channel_shuffle(out, self.shuffle_groups)
@@ -114,21 +138,38 @@ class ShuffleUnit(Unit):
             return torch.cat((self.avgpool(x), self.act(out)), dim=1)
         return self.act(x + out)
 
+    @property
+    def conv_layers(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """The three convolutions with their batch norms, in their order."""
+        return self.g_conv_1x1_compress, self.depthwise_conv3x3_bn, self.g_conv_1x1_expand
+
+    def is_part(self) -> bool:
+        """Whether it can be trained on CPU in one function with the units before and after it."""
+        return not (self.with_cp or is_observed(self)) and trains_as_function(self)
+
     def _is_fused(self) -> bool:
         """Whether the convolutions are in their deploy form and the last can do what follows."""
-        layers = (self.g_conv_1x1_compress, self.depthwise_conv3x3_bn, self.g_conv_1x1_expand)
         return (
-            all(type(layer) is DeployConv2d for layer in layers)
+            type(self.g_conv_1x1_compress) is DeployConv2d
+            and type(self.depthwise_conv3x3_bn) is DeployConv2d
+            and type(self.g_conv_1x1_expand) is DeployConv2d
             and type(self.g_conv_1x1_compress.act) is nn.Identity
             and isinstance(self.se, nn.Identity)
             and type(self.act) is nn.ReLU
         )
 
-    def _run_fused(self, x: Tensor) -> Tensor:
-        # not called as modules, which for a small image takes a tenth of the time
+    def is_direct(self) -> bool:
+        """Whether :meth:`run_fused` does all that a call of this module would."""
+        return not is_observed(self) and self._is_fused()
+
+    def run_fused(self, x: Tensor) -> Tensor:
+        """As a call in deploy form, where :func:`.deploy.runs_fused`: convolutions are not called
+        as modules, which for a small image takes a tenth of the time."""
         out = self.g_conv_1x1_compress.run_fused(x)
         out = self.depthwise_conv3x3_bn.run_fused(out)
         if self.shuffle_groups > 1:
             out = channel_shuffle(out, self.shuffle_groups)
-        add = x if self.stride == 1 else None
-        return self.g_conv_1x1_expand.run_fused(out, add, relu=True)
+        if self.stride == 1:
+            return self.g_conv_1x1_expand.run_fused(out, x, relu=True)
+        out = self.g_conv_1x1_expand.run_fused(out, relu=True)
+        return torch.cat((F.avg_pool2d(x, 3, 2, 1), out), dim=1)

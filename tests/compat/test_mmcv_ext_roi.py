@@ -207,3 +207,23 @@ def test_gradient_by_matrix_products_is_that_of_torchvision(aligned, sampling_ra
         grad, rois, 1 / 16, *bins, *shape, sampling_ratio, aligned)
     torch.testing.assert_close(ours, theirs)
     assert not ours[2].any(), 'no RoI is on the last image'
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
+def test_every_number_of_threads_gives_the_same(dtype):
+    torch.manual_seed(0)
+    features = torch.randn(2, 5, 12, 15, dtype=dtype)
+    corner = torch.rand(101, 2, dtype=dtype) * 60
+    rois = torch.cat(
+        (torch.arange(101)[:, None].to(dtype) % 2, corner, corner + 5 + 60 * torch.rand(101, 2)), 1
+    ).to(dtype)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(RoIAlign((3, 4), 0.125, 0, 'avg', True)(features, rois))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    assert found[0].any(dim=1).any(dim=1).any(dim=1).all()

@@ -145,3 +145,21 @@ def test_convolutions_that_are_no_plain_ones_stay():
     kinds = [isinstance(layer, DeployConv2d) for layer in layers]
     assert kinds == [False, True, False, False, False]
     assert_same(layers(x), expected)
+
+
+@pytest.mark.skipif(not onednn.is_available(), reason='this PyTorch has no fused convolutions')
+def test_weights_are_in_the_order_for_each_size_of_map():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(24, 96, 1, groups=3)
+    deployed = switch_to_deploy(nn.Sequential(copy.deepcopy(conv)))
+    with torch.no_grad():
+        for size in (7, 7, 14, 28, 29, 7):
+            x = torch.randn(1, 24, size, size)
+            torch.testing.assert_close(deployed(x), conv(x))
+        # 28 and 29 squared are of one class
+        assert len(deployed[0]._packed) == 3
+        for size in range(1, 40):
+            torch.testing.assert_close(
+                deployed(torch.ones(1, 24, size, 3)), conv(torch.ones(1, 24, size, 3))
+            )
+    assert len(deployed[0]._packed) <= 16

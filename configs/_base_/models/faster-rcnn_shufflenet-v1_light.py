@@ -1,7 +1,7 @@
 # Faster R-CNN whose neck, RPN and RoI head are sized for ShuffleNet instead of ResNet-50
 # (docs/light-detector.md).
 _base_ = './faster-rcnn_shufflenet-v1_fpn.py'
-channels = 64
+channels = 96
 strides = [8, 16, 32]
 
 model = dict(
@@ -13,7 +13,8 @@ model = dict(
         out_channels=channels,
         norm_cfg=dict(type='BN'),
     ),
-    # 32 to 512 pixels in six steps, each size on one level
+    # 32 to 512 pixels, on every level the same multiples of the stride: levels share the RPN's
+    # weights, so an object of as many places must get the same deltas on each.
     rpn_head=dict(
         type='LightRPNHead',
         in_channels=channels,
@@ -21,8 +22,7 @@ model = dict(
         anchor_generator=dict(
             _delete_=True,
             type='AnchorGenerator',
-            base_sizes=[32, 97, 294],
-            scales=[1, 1.74],
+            scales=[4, 8, 16],
             ratios=[0.5, 1.0, 2.0],
             strides=strides,
         ),
@@ -32,9 +32,14 @@ model = dict(
             roi_layer=dict(output_size=7, sampling_ratio=2),
             out_channels=channels,
             featmap_strides=strides,
+            finest_scale=112,  # from 112 pixels on the levels that FPN takes
         ),
         bbox_head=dict(
-            type='ConvFCBBoxHead', num_shared_fcs=1, in_channels=channels, fc_out_channels=256
+            type='ConvFCBBoxHead',
+            num_shared_fcs=1,
+            in_channels=channels,
+            fc_out_channels=512,
+            reg_class_agnostic=True,
         ),
     ),
     train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=500)),

@@ -12,6 +12,7 @@ from torch import Tensor
 from ._precision import as_float32, widen
 from ._sampling import bilinear, chunks, gather_pixels, sample_positions
 from .roi_align_mean import mean_backward, products_pay
+from .roi_align_threads import mean_forward
 
 _MAX = 0
 # Where mmcv's kernels start looking for a maximum; a bin without a higher sample stays there.
@@ -128,8 +129,7 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
         for target, values in zip((output, argmax_y, argmax_x), pooled, strict=True):
             target.copy_(values)
     else:
-        output.copy_(torch.ops.torchvision.roi_align(
-            features, rois, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned))
+        mean_forward(features, rois, output, spatial_scale, sampling_ratio, aligned)
 
 
 def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor,

@@ -1,0 +1,8 @@
+"""Training steps on CPU in which several layers run as one function, with the same results."""
+from .chain import train_units
+from .plain import is_observed, trains_as_function, trains_here
+from .stem import stem_fits, train_stem
+
+__all__ = [
+    'is_observed', 'stem_fits', 'train_stem', 'train_units', 'trains_as_function', 'trains_here',
+]  # fmt: skip

@@ -1,0 +1,104 @@
+"""Training steps on CPU of ShuffleNet units that follow one another, as one function.
+
+Inside of it gradients belong to nobody else, so that they are overwritten instead of copied, and
+what a unit returns is kept once, though it is the next one's input as well.
+"""
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import folded, frozen, normed
+from .pixels import channels_last
+from .squeeze import mask, mask_out
+
+if TYPE_CHECKING:
+    from ..shuffle_unit import ShuffleUnit
+
+_pool_backward = torch.ops.aten.avg_pool2d_backward.default
+_POOL = (3, 3), (2, 2), (1, 1)
+_PARAMETERS = 9
+# below as many values in the widest map it stays in the cache, and the few dozen small operations
+# on covariances take longer than they save; with narrower groups the products are slow
+_FEWEST_VALUES = 1_400_000
+_NARROWEST_GROUP = 10
+
+
+def train_units(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
+    """The result of units that all :func:`.plain.trains_as_function`, one after another."""
+    layers = [layer for unit in units for layer in unit.conv_layers]
+    seen = [layer.norm.num_batches_tracked for layer in layers if layer.norm.training]
+    if seen:
+        torch._foreach_add_(seen, 1)
+    parameters = [
+        p for layer in layers for p in (layer.conv.weight, layer.norm.weight, layer.norm.bias)
+    ]
+    return _Units.apply(x, units, *parameters)
+
+
+class _Units(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, units: Sequence['ShuffleUnit'], *parameters: Tensor) -> Tensor:
+        ctx.units, ctx.ways, ctx.sizes = units, [], []
+        x = channels_last(x)
+        kept = [x]
+        for unit, own in zip(units, _each(parameters), strict=True):
+            way = _way(unit, x)
+            out, saved = way.forward(unit, x, own, x if unit.stride == 1 else None)
+            if unit.stride == 2:
+                out = torch.cat((unit.avgpool(x), out), dim=1)
+            ctx.ways.append(way)
+            ctx.sizes.append(len(saved) + 1)
+            kept += *saved, out
+            x = out
+        ctx.save_for_backward(*parameters, *kept)
+        return x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        saved_tensors = ctx.saved_tensors
+        first = len(saved_tensors) - 1 - sum(ctx.sizes)
+        parameters, kept = _each(saved_tensors[:first]), list(saved_tensors[first:])
+        del saved_tensors
+        grads: list[list[Tensor]] = []
+        last = len(ctx.units) - 1
+        for i in range(last, -1, -1):
+            unit, own = ctx.units[i], parameters[i]
+            *saved, out = kept[len(kept) - ctx.sizes[i] :]
+            del kept[len(kept) - ctx.sizes[i] :]
+            x = kept[-1]
+            needs_x = i > 0 or ctx.needs_input_grad[0]
+            if unit.stride == 2:
+                pooled, grad = grad.tensor_split((x.shape[1],), dim=1)
+                residual = _unpooled(pooled, x) if needs_x else None
+                grad = channels_last(mask(grad, out[:, x.shape[1] :], 0))
+            elif i == last:
+                residual = grad = mask(channels_last(grad), out, 0)
+            else:
+                residual = mask_out(grad, out, 0, grad_input=grad)
+            grad, of_unit = ctx.ways[i].backward(unit, grad, x, own, saved, residual, needs_x)
+            grads.append(of_unit)
+        return grad, None, *(g for of_unit in reversed(grads) for g in of_unit)
+
+
+def _each(parameters: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """The parameters of each unit."""
+    return [tuple(parameters[i : i + _PARAMETERS]) for i in range(0, len(parameters), _PARAMETERS)]
+
+
+def _unpooled(grad: Tensor, x: Tensor) -> Tensor:
+    return _pool_backward(channels_last(grad), x, *_POOL, False, True, None)
+
+
+def _way(unit: 'ShuffleUnit', x: Tensor) -> ModuleType:
+    """The faster one, by measurements on two cores (docs/performance.md)."""
+    if not unit.g_conv_1x1_expand.norm.training:
+        return frozen
+    expand = unit.g_conv_1x1_expand.conv
+    pixels = x.shape[0] * -(-x.shape[2] // unit.stride) * -(-x.shape[3] // unit.stride)
+    wide_enough = expand.in_channels >= _NARROWEST_GROUP * expand.groups
+    return folded if wide_enough and pixels * expand.out_channels >= _FEWEST_VALUES else normed

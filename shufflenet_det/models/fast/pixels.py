@@ -1,0 +1,54 @@
+"""Maps as matrices with a pixel a row, for the training steps that run as one function."""
+import torch
+from torch import Tensor
+
+from ..shuffle import channel_shuffle
+
+# from as many groups on, one batched product is faster than a product for each group
+_MANY_GROUPS = 5
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The map (N, C, H, W) with its channels last in memory."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def shuffled(x: Tensor, groups: int) -> Tensor:
+    """The channel shuffle, with channels last in memory; of one group nothing."""
+    return x if groups == 1 else channel_shuffle(channels_last(x), groups)
+
+
+def rows(x: Tensor) -> Tensor:
+    """A map (N, C, H, W) with channels last as a matrix (N * H * W, C)."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def grams(a: Tensor, b: Tensor, groups: int, factor: float = 1.0) -> Tensor:
+    """``factor * a' b`` of each group of columns.
+
+    Args:
+        a, b: (M, groups * n) and (M, groups * k).
+
+    Returns:
+        (groups, n, k).
+    """
+    a, b = a.view(len(a), groups, -1), b.view(len(b), groups, -1)
+    out = a.new_empty(groups, a.shape[2], b.shape[2])
+    if groups >= _MANY_GROUPS:
+        return torch.baddbmm(
+            out, a.permute(1, 2, 0), b.transpose(0, 1), beta=0, alpha=factor, out=out
+        )
+    for left, right, product in zip(a.unbind(1), b.unbind(1), out.unbind(), strict=True):
+        torch.addmm(product, left.t(), right, beta=0, alpha=factor, out=product)
+    return out
+
+
+def transposed(weight: Tensor) -> Tensor:
+    """Weights (groups, n, k) of a 1x1 group convolution for the one from its outputs to inputs."""
+    groups, n, k = weight.shape
+    return weight.transpose(1, 2).reshape(groups * k, n, 1, 1)
+
+
+def reordered(values: Tensor, groups: int) -> Tensor:
+    """A value a channel, in the order that the channel shuffle of ``groups`` gives the channels."""
+    return values.reshape(groups, -1).t().flatten()

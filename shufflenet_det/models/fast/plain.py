@@ -1,0 +1,64 @@
+"""Which layers, and when, can be trained as part of one function with others."""
+from typing import TYPE_CHECKING
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from ..onednn import fuses
+
+if TYPE_CHECKING:
+    from ..shuffle_unit import ShuffleUnit
+
+# of less the layers one by one are as fast: Python's calls count more than what they save
+_FEWEST_VALUES = 500_000
+
+
+def trains_here(x: Tensor) -> bool:
+    """Whether functions of this package can take a training step of ``x``, and faster."""
+    return (
+        torch.is_grad_enabled()
+        and x.numel() >= _FEWEST_VALUES
+        and (fuses(x) or (x.device.type == 'cpu' and x.dtype == torch.float64))
+        and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+        and not torch.is_autocast_enabled('cpu')
+    )
+
+
+def trains_as_function(unit: 'ShuffleUnit') -> bool:
+    """Whether a unit's layers can be trained as part of a function, where :func:`trains_here`."""
+    return (
+        unit.fast
+        and unit.training
+        and isinstance(unit.se, nn.Identity)
+        and type(unit.act) is nn.ReLU
+        and all(map(is_plain, unit.conv_layers))
+        and len({layer.norm.training for layer in unit.conv_layers}) == 1
+    )
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution and a batch norm with statistics, unobserved."""
+    return (
+        isinstance(layer, ConvModule)
+        and type(layer.conv) is nn.Conv2d
+        and layer.conv.bias is None
+        and layer.order == ('conv', 'norm', 'act')
+        and (not layer.with_activation or type(layer.activate) is nn.ReLU)
+        and type(layer.norm) is nn.BatchNorm2d
+        and layer.norm.affine
+        and layer.norm.track_running_stats
+        and layer.norm.momentum is not None
+        and layer.norm.weight.dtype == layer.conv.weight.dtype
+        and not any(map(is_observed, (layer, layer.conv, layer.norm)))
+    )
+
+
+def is_observed(module: nn.Module) -> bool:
+    """Whether somebody has asked to see what goes through a module."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
