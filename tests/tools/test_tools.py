@@ -144,8 +144,9 @@ def test_result_file_of_mmdetection(trained, tmp_path):
         )
     )  # fmt: skip
     for one, other in zip(pickle.loads(fused.read_bytes()), results, strict=True):
+        # of a training this short a detector may find few things, and none of them well
         a, b = (result['pred_instances']['scores'][:10] for result in (one, other))
-        assert len(a) == len(b) == 10 and (a - b).abs().max() < 1e-3
+        assert len(a) == len(b) > 0 and (a - b).abs().max() < 1e-3
 
 
 def test_image_demo_draws_and_writes(trained, tmp_path):
