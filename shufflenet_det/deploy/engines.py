@@ -6,6 +6,7 @@ Nothing here needs torch or MMDetection: an engine, numpy and a folder that
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,22 @@ def _load_onnxruntime(path: Path, threads: int) -> Session:
     return run
 
 
-def _load_openvino(path: Path, threads: int) -> Session:
+@cache
+def _openvino_core() -> Any:
+    # One for the process, and for good: each has an alternate stack for signals, and leaves that of
+    # another one behind when it goes. The next signal, such as the end of a worker process that
+    # reads images, would then kill the process without a word.
     import openvino
 
+    return openvino.Core()
+
+
+def _load_openvino(path: Path, threads: int) -> Session:
     # float32 also where the processor has a faster type
     settings = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
     if threads:
         settings['INFERENCE_NUM_THREADS'] = threads
-    network = openvino.Core().compile_model(str(path), 'CPU', settings)
+    network = _openvino_core().compile_model(str(path), 'CPU', settings)
     request = network.create_infer_request()
     outputs = {output.any_name: output for output in network.outputs}
 
