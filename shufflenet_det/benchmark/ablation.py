@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..models import deploy as deploy_form
 from ..models import shuffle_unit
-from ..models.fast import chain, pixels, squeeze
+from ..models.fast import chain, compress, pixels
 from ..models.skeleton import UnitNet
 from ..models.staged import StagedBackbone
 from .networks import Network
@@ -57,10 +57,10 @@ SWITCHES: dict[str, tuple[Switch, tuple[str, ...]]] = {
     'stem as a function': (_attribute(UnitNet, 'fast_stem', False), (TRAIN,)),
     'units as functions': (_attribute(shuffle_unit.ShuffleUnit, 'fast', False), (TRAIN,)),
     'units in chains': (
-        _attribute(shuffle_unit.ShuffleUnit, 'is_part', lambda unit: False), (TRAIN,)
+        _attribute(shuffle_unit.ShuffleUnit, 'can_join', lambda unit: False), (TRAIN,)
     ),
-    'folded norms of wide maps': (_attribute(chain, '_FEWEST_VALUES', 10**18), (TRAIN,)),
-    'folded first norm': (_attribute(squeeze, '_folds', lambda weight, x: False), (TRAIN,)),
+    'folded norms of wide maps': (_attribute(chain, '_FEWEST_TO_FOLD', 10**18), (TRAIN,)),
+    'folded first norm': (_attribute(compress, '_folds', lambda weight, x: False), (TRAIN,)),
     'fused kernels': (_attribute(deploy_form, 'fuses', lambda x: False), (DEPLOY,)),
     'packed weights': (_attribute(deploy_form, 'pack', lambda weight, *where: weight), (DEPLOY,)),
     'units without module calls': (

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
+from .fast import is_observed
 from .onednn import convolve_fused, fuses, pack, size_class
 
 # weights are kept in the order for as many sizes of maps, each convolution's own
@@ -57,7 +58,7 @@ def _folds(layer: ConvModule) -> bool:
         and not layer.with_spectral_norm
         and layer.order == ('conv', 'norm', 'act')
         and (norm is None or (isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats))
-        and not any(m._forward_hooks or m._forward_pre_hooks for m in layer.modules())
+        and not any(map(is_observed, layer.modules()))
     )
 
 
@@ -66,7 +67,7 @@ def _is_left(conv: nn.Module) -> bool:
         type(conv) is nn.Conv2d
         and conv.padding_mode == 'zeros'
         and not isinstance(conv.padding, str)
-        and not (conv._forward_hooks or conv._forward_pre_hooks)
+        and not is_observed(conv)
     )
 
 

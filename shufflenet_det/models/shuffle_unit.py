@@ -30,7 +30,7 @@ def run_units(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
         return x
     pending: list[ShuffleUnit] = []
     for module in modules:
-        if isinstance(module, ShuffleUnit) and module.is_part():
+        if isinstance(module, ShuffleUnit) and module.can_join():
             pending.append(module)
             continue
         x = module(train_units(pending, x) if pending else x)
@@ -143,7 +143,7 @@ class ShuffleUnit(Unit):
         """The three convolutions with their batch norms, in their order."""
         return self.g_conv_1x1_compress, self.depthwise_conv3x3_bn, self.g_conv_1x1_expand
 
-    def is_part(self) -> bool:
+    def can_join(self) -> bool:
         """Whether it can be trained on CPU in one function with the units before and after it."""
         return not (self.with_cp or is_observed(self)) and trains_as_function(self)
 

@@ -2,7 +2,7 @@
 from shufflenet_det.benchmark.ablation import SWITCHES, Without, ablated
 from shufflenet_det.benchmark.networks import find_network
 from shufflenet_det.benchmark.speed import DEPLOY, FORWARD, TRAIN
-from shufflenet_det.models.fast import chain, plain
+from shufflenet_det.models.fast import chain, conditions
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def result(mode: str, network) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize('mode', [FORWARD, DEPLOY, TRAIN])
 def test_results_stay(mode, monkeypatch):
-    monkeypatch.setattr(plain, '_FEWEST_VALUES', 0)
+    monkeypatch.setattr(conditions, '_FEWEST_TO_JOIN', 0)
     full, *others = ablated(NETWORK, mode)
     assert full is NETWORK
     assert len(others) == sum(mode in modes for _, modes in SWITCHES.values())
@@ -50,8 +50,8 @@ def operators(model: torch.nn.Module, mode: str) -> list[str]:
 
 @pytest.mark.parametrize('name', SWITCHES)
 def test_each_switch_changes_what_runs(name, monkeypatch):
-    monkeypatch.setattr(plain, '_FEWEST_VALUES', 0)
-    monkeypatch.setattr(chain, '_FEWEST_VALUES', 0)
+    monkeypatch.setattr(conditions, '_FEWEST_TO_JOIN', 0)
+    monkeypatch.setattr(chain, '_FEWEST_TO_FOLD', 0)
     monkeypatch.setattr(chain, '_NARROWEST_GROUP', 0)
     switch, modes = SWITCHES[name]
     mode = modes[-1]

@@ -2,7 +2,14 @@
 import copy
 
 from shufflenet_det.models import ShuffleNetV1, ShuffleUnit, onednn
-from shufflenet_det.models.fast import chain, folded, normed, plain, trains_as_function, trains_here
+from shufflenet_det.models.fast import (
+    chain,
+    conditions,
+    folded,
+    normed,
+    trains_as_function,
+    trains_here,
+)
 
 import pytest
 import torch
@@ -29,8 +36,8 @@ UNITS = {
 def way(request, monkeypatch):
     """Each of the ways to train a unit, for units of any size."""
     folds = request.param == 'folded'
-    monkeypatch.setattr(plain, '_FEWEST_VALUES', 0)
-    monkeypatch.setattr(chain, '_FEWEST_VALUES', 0 if folds else 10**12)
+    monkeypatch.setattr(conditions, '_FEWEST_TO_JOIN', 0)
+    monkeypatch.setattr(chain, '_FEWEST_TO_FOLD', 0 if folds else 10**12)
     monkeypatch.setattr(chain, '_NARROWEST_GROUP', 0)
     return request.param
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from unittest import mock
 
 from shufflenet_det.models import SharedRoIStage, ShuffleNetV1, shuffle_unit, skeleton
-from shufflenet_det.models.fast import chain, plain
+from shufflenet_det.models.fast import chain, conditions
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 @pytest.fixture(autouse=True)
 def of_any_size(monkeypatch):
     """Functions for small maps, too."""
-    monkeypatch.setattr(plain, '_FEWEST_VALUES', 0)
+    monkeypatch.setattr(conditions, '_FEWEST_TO_JOIN', 0)
 
 
 def network(**settings) -> ShuffleNetV1:

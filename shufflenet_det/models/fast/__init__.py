@@ -1,6 +1,6 @@
 """Training steps on CPU in which several layers run as one function, with the same results."""
 from .chain import train_units
-from .plain import is_observed, trains_as_function, trains_here
+from .conditions import is_observed, trains_as_function, trains_here
 from .stem import stem_fits, train_stem
 
 __all__ = [

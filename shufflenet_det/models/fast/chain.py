@@ -12,23 +12,22 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import folded, frozen, normed
+from .operators import POOL, avg_pool_backward, mask, mask_into
 from .pixels import channels_last
-from .squeeze import mask, mask_out
+from .step import Gradient, Step
 
 if TYPE_CHECKING:
     from ..shuffle_unit import ShuffleUnit
 
-_pool_backward = torch.ops.aten.avg_pool2d_backward.default
-_POOL = (3, 3), (2, 2), (1, 1)
 _PARAMETERS = 9
 # below as many values in the widest map it stays in the cache, and the few dozen small operations
 # on covariances take longer than they save; with narrower groups the products are slow
-_FEWEST_VALUES = 1_400_000
+_FEWEST_TO_FOLD = 1_400_000
 _NARROWEST_GROUP = 10
 
 
 def train_units(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
-    """The result of units that all :func:`.plain.trains_as_function`, one after another."""
+    """The result of units that all :func:`.conditions.trains_as_function`, one after another."""
     layers = [layer for unit in units for layer in unit.conv_layers]
     seen = [layer.norm.num_batches_tracked for layer in layers if layer.norm.training]
     if seen:
@@ -47,7 +46,7 @@ class _Units(torch.autograd.Function):
         kept = [x]
         for unit, own in zip(units, _each(parameters), strict=True):
             way = _way(unit, x)
-            out, saved = way.forward(unit, x, own, x if unit.stride == 1 else None)
+            out, saved = way.forward(Step(unit, x, own))
             if unit.stride == 2:
                 out = torch.cat((unit.avgpool(x), out), dim=1)
             ctx.ways.append(way)
@@ -79,8 +78,9 @@ class _Units(torch.autograd.Function):
             elif i == last:
                 residual = grad = mask(channels_last(grad), out, 0)
             else:
-                residual = mask_out(grad, out, 0, grad_input=grad)
-            grad, of_unit = ctx.ways[i].backward(unit, grad, x, own, saved, residual, needs_x)
+                residual = mask_into(grad, out, 0, grad_input=grad)
+            gradient = Gradient(grad, residual, needs_x)
+            grad, of_unit = ctx.ways[i].backward(Step(unit, x, own), saved, gradient)
             grads.append(of_unit)
         return grad, None, *(g for of_unit in reversed(grads) for g in of_unit)
 
@@ -91,7 +91,7 @@ def _each(parameters: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
 
 
 def _unpooled(grad: Tensor, x: Tensor) -> Tensor:
-    return _pool_backward(channels_last(grad), x, *_POOL, False, True, None)
+    return avg_pool_backward(channels_last(grad), x, *POOL, False, True, None)
 
 
 def _way(unit: 'ShuffleUnit', x: Tensor) -> ModuleType:
@@ -101,4 +101,4 @@ def _way(unit: 'ShuffleUnit', x: Tensor) -> ModuleType:
     expand = unit.g_conv_1x1_expand.conv
     pixels = x.shape[0] * -(-x.shape[2] // unit.stride) * -(-x.shape[3] // unit.stride)
     wide_enough = expand.in_channels >= _NARROWEST_GROUP * expand.groups
-    return folded if wide_enough and pixels * expand.out_channels >= _FEWEST_VALUES else normed
+    return folded if wide_enough and pixels * expand.out_channels >= _FEWEST_TO_FOLD else normed

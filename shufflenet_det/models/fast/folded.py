@@ -8,30 +8,24 @@ or writes the widest maps, forward or backward. The folded convolution adds the 
 positive part as it writes its result; in the backward pass the gradient of the input is added as it
 is written.
 """
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..onednn import accumulate, convolve
+from .compress import compress, compress_backward
 from .pixels import grams, reordered, rows, shuffled, transposed
-from .squeeze import squeeze, squeeze_backward
-
-if TYPE_CHECKING:
-    from ..shuffle_unit import ShuffleUnit
+from .step import Gradient, Step
 
 
-def forward(
-    unit: 'ShuffleUnit', x: Tensor, parameters: tuple[Tensor, ...], add: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+def forward(step: Step) -> tuple[Tensor, tuple[Tensor, ...]]:
     """compress, norm, ReLU; depthwise; norm, shuffle, expand, norm, add, ReLU.
 
     Arguments and results are those of :func:`.normed.forward`.
     """
-    w1, gamma1, beta1, w2, gamma2, beta2, w3, gamma3, beta3 = parameters
-    norm1, norm2, norm3 = (layer.norm for layer in unit.conv_layers)
-    first = squeeze(x, w1, gamma1, beta1, norm1)
+    unit, (w2, gamma2, beta2, w3, gamma3, beta3) = step.unit, step.parameters[3:]
+    norm2, norm3 = unit.depthwise_conv3x3_bn.norm, unit.g_conv_1x1_expand.norm
+    first = compress(step)
     u = F.conv2d(first[0], w2, None, unit.stride, 1, groups=len(w2))
     u = shuffled(u, unit.shuffle_groups)
 
@@ -52,7 +46,7 @@ def forward(
     inverse3 = torch.rsqrt_(variance3 + norm3.eps)
     scale3 = inverse3 * gamma3.view(inverse3.shape)
     folded = wt * scale3[..., None]
-    out = convolve(u, folded.view(w3.shape), beta3, groups=groups, relu=True, add=add)
+    out = convolve(u, folded.view(w3.shape), beta3, groups=groups, relu=True, add=step.added)
 
     unbiased = len(pixels) / (len(pixels) - 1)
     back = len(w2) // unit.shuffle_groups
@@ -65,19 +59,13 @@ def forward(
 
 
 def backward(
-    unit: 'ShuffleUnit',
-    grad: Tensor,
-    x: Tensor,
-    parameters: tuple[Tensor, ...],
-    saved: tuple[Tensor, ...],
-    residual: Tensor | None,
-    needs_x: bool,
+    step: Step, saved: tuple[Tensor, ...], gradient: Gradient
 ) -> tuple[Tensor | None, list[Tensor]]:
     """The gradients of the input and of the parameters.
 
     Arguments and results are those of :func:`.normed.backward`.
     """
-    w1, gamma1, beta1, w2, _, _, w3, _, _ = parameters
+    unit, (w2, _, beta2, w3, _, _), grad = step.unit, step.parameters[3:], gradient.branch
     *first, u, inverse2, scale2, wt, wtc, inverse3, scale3, folded = saved
     groups = len(folded)
     back = len(w2) // unit.shuffle_groups
@@ -100,13 +88,10 @@ def backward(
     mean = (grad_beta3.view(groups, 1, -1) @ folded).mul_(-1 / len(pixels))
     grad_u = F.conv2d(grad, transposed(folded), groups=groups)
     grad_u = accumulate(grad_u, u, grad_c.view(len(w2), -1, 1, 1), mean.flatten(), groups)
-    grad_x, grads = squeeze_backward(
-        shuffled(grad_u, back), residual, x, (w1, gamma1, beta1, w2), first, unit.stride,
-        unit.g_conv_1x1_compress.norm.eps, needs_x,
-    )  # fmt: skip
+    grad_x, grads = compress_backward(step, first, shuffled(grad_u, back), gradient)
     # the norm behind takes away whatever beta2 adds
     grads += (
-        reordered(grad_gamma2, back), torch.zeros_like(grads[1]), grad_w3.view(w3.shape),
+        reordered(grad_gamma2, back), torch.zeros_like(beta2), grad_w3.view(w3.shape),
         grad_gamma3.flatten(), grad_beta3,
     )  # fmt: skip
     return grad_x, grads

@@ -52,3 +52,13 @@ def transposed(weight: Tensor) -> Tensor:
 def reordered(values: Tensor, groups: int) -> Tensor:
     """A value a channel, in the order that the channel shuffle of ``groups`` gives the channels."""
     return values.reshape(groups, -1).t().flatten()
+
+
+def per_filter(values: Tensor) -> Tensor:
+    """A value a filter, shaped to be multiplied with weights (C', C, h, w)."""
+    return values.view(-1, 1, 1, 1)
+
+
+def per_channel(values: Tensor) -> Tensor:
+    """A value a channel, shaped to be multiplied with maps (N, C, H, W)."""
+    return values.view(1, -1, 1, 1)

@@ -13,14 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from .pixels import channels_last, rows
-from .plain import is_observed, is_plain, trains_here
-from .squeeze import conv_backward, mask
-
-_moments = torch.ops.aten.batch_norm_update_stats.default
-_pool = torch.ops.aten.max_pool2d_with_indices.default
-_pool_backward = torch.ops.aten.max_pool2d_with_indices_backward.default
-_POOL = (3, 3), (2, 2), (1, 1)
+from .conditions import is_observed, is_plain, trains_here
+from .operators import POOL, conv_backward, mask, max_pool, max_pool_backward, moments
+from .pixels import channels_last, per_channel, per_filter, rows
 
 
 def stem_fits(conv: nn.Module, pool: nn.Module, x: Tensor) -> bool:
@@ -58,16 +53,16 @@ class _Stem(torch.autograd.Function):
         norm = layer.norm
         where = layer.conv.stride, layer.conv.padding, layer.conv.dilation
         sign = gamma.sign()
-        y = F.conv2d(channels_last(x), weight * _filter(sign), None, *where)
+        y = F.conv2d(channels_last(x), weight * per_filter(sign), None, *where)
         pixels = y.shape[0] * y.shape[2] * y.shape[3]
-        mean, variance = _moments(y, None, None, 0.0)
+        mean, variance = moments(y, None, None, 0.0)
         inverse = (variance + norm.eps).rsqrt()
         norm.running_mean.lerp_(mean * sign, norm.momentum)
         norm.running_var.lerp_(variance * (pixels / (pixels - 1)), norm.momentum)
-        pooled, where_greatest = _pool(y, *_POOL)
+        pooled, where_greatest = max_pool(y, *POOL)
         scale = gamma.abs() * inverse
         out = torch.addcmul(
-            _column(beta - mean * scale), pooled, _column(scale)
+            per_channel(beta - mean * scale), pooled, per_channel(scale)
         ).relu_()
         ctx.save_for_backward(x, weight, gamma, y, mean, inverse, pooled, where_greatest, out)
         ctx.where = where
@@ -84,23 +79,15 @@ class _Stem(torch.autograd.Function):
         grad_scale = ((rows(grad) * rows(pooled)).sum(0) - mean * grad_beta) * inverse
         scale = gamma.abs() * inverse
         by_value = scale * inverse * grad_scale / -pixels
-        grad_y = _pool_backward(
-            grad.mul_(_column(scale)), y, *_POOL, (1, 1), False, where_greatest
+        grad_y = max_pool_backward(
+            grad.mul_(per_channel(scale)), y, *POOL, (1, 1), False, where_greatest
         )
-        grad_y.addcmul_(y, _column(by_value))
-        grad_y.add_(_column(-mean * by_value - scale * grad_beta / pixels))
+        grad_y.addcmul_(y, per_channel(by_value))
+        grad_y.add_(per_channel(-mean * by_value - scale * grad_beta / pixels))
         stride, padding, dilation = ctx.where
         _, grad_weight, _ = conv_backward(
             grad_y, channels_last(x), weight, None, stride, padding, dilation, False, (0, 0), 1,
             (False, True, False),
         )  # fmt: skip
         sign = gamma.sign()
-        return None, None, grad_weight * _filter(sign), grad_scale * sign, grad_beta
-
-
-def _column(values: Tensor) -> Tensor:
-    return values.view(1, -1, 1, 1)
-
-
-def _filter(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)
+        return None, None, grad_weight * per_filter(sign), grad_scale * sign, grad_beta

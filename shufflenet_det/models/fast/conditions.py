@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from ..shuffle_unit import ShuffleUnit
 
 # of less the layers one by one are as fast: Python's calls count more than what they save
-_FEWEST_VALUES = 500_000
+_FEWEST_TO_JOIN = 500_000
 
 
 def trains_here(x: Tensor) -> bool:
     """Whether functions of this package can take a training step of ``x``, and faster."""
     return (
         torch.is_grad_enabled()
-        and x.numel() >= _FEWEST_VALUES
+        and x.numel() >= _FEWEST_TO_JOIN
         and (fuses(x) or (x.device.type == 'cpu' and x.dtype == torch.float64))
         and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
         and not torch.is_autocast_enabled('cpu')

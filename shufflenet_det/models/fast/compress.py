@@ -1,92 +1,84 @@
-"""The first half of a unit, which both ways to train it share, forward and backward."""
+"""The first half of a unit, forward and backward: compress, norm, ReLU, depthwise convolution."""
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..onednn import accumulate
+from .operators import ALL, batch_norm, conv_backward, mask_into, norm_backward
 from .pixels import grams, rows, transposed
-
-norm_backward = torch.ops.aten.native_batch_norm_backward.default
-conv_backward = torch.ops.aten.convolution_backward.default
-mask = torch.ops.aten.threshold_backward.default
-mask_out = torch.ops.aten.threshold_backward.grad_input
-
-ALL = (True, True, True)
+from .step import Gradient, Step
 
 
-def normed(x: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
-    """Batch norm of this batch, whose statistics are learned: its result, the mean of each channel
-    and the inverse of the standard deviation."""
-    return torch.native_batch_norm(
-        x, gamma, beta, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps
-    )
-
-
-def squeeze(
-    x: Tensor, weight: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d
-) -> tuple[Tensor, ...]:
+def compress(step: Step) -> tuple[Tensor, ...]:
     """Compressing convolution, batch norm, ReLU.
 
     Returns:
         The result, and three tensors for the backward pass.
     """
+    x, (weight, gamma, beta) = step.x, step.parameters[:3]
+    norm = step.unit.g_conv_1x1_compress.norm
     if _folds(weight, x):
         return _folded(x, weight, gamma, beta, norm)
     compressed = F.conv2d(x, weight, groups=x.shape[1] // weight.shape[1])
-    positive, mean, scale = normed(compressed, gamma, beta, norm)
+    positive, mean, scale = batch_norm(compressed, gamma, beta, norm)
     return positive.relu_(), compressed, mean, scale
 
 
-def squeeze_backward(
-    grad: Tensor,
-    residual: Tensor | None,
-    x: Tensor,
-    parameters: tuple[Tensor, ...],
-    saved: tuple[Tensor, ...],
-    stride: int,
-    eps: float,
-    needs_x: bool,
+def compress_backward(
+    step: Step, saved: tuple[Tensor, ...], grad: Tensor, gradient: Gradient
 ) -> tuple[Tensor | None, list[Tensor]]:
     """From the gradient behind the depthwise convolution to all before it.
 
     Args:
+        step: as in the forward pass.
+        saved: what :func:`compress` returned.
         grad: behind the depthwise convolution.
-        residual: the gradient that reaches the input on the other way, whose memory is used.
-        x: the input.
-        parameters: weight of the first convolution, weight and bias of its norm, weight of the
-            depthwise convolution.
-        saved: what :func:`squeeze` returned.
-        stride: of the depthwise convolution.
-        eps: of the norm.
-        needs_x: whether the gradient of the input is needed.
+        gradient: what reached the unit.
 
     Returns:
-        The gradients of the input and of ``parameters``.
+        The gradients of the input and of the first four parameters.
     """
-    weight, gamma, _, depthwise = parameters
+    x, (weight, gamma, _, depthwise) = step.x, step.parameters[:4]
     positive, *saved = saved
-    grad, grad_depthwise, _ = conv_backward(
-        grad, positive, depthwise, None, (stride, stride), (1, 1), (1, 1), False, (0, 0),
-        len(depthwise), (True, True, False),
-    )  # fmt: skip
-    mask_out(grad, positive, 0, grad_input=grad)
+    grad, grad_depthwise, _ = depthwise_backward(grad, positive, depthwise, step.unit.stride)
     if saved[0].dim() == 3:
-        grad_x, *grads = _folded_backward(grad, residual, x, weight, gamma, *saved, needs_x)
+        grad_x, *grads = _folded_backward(grad, gradient, x, weight, gamma, *saved)
         return grad_x, [*grads, grad_depthwise]
     compressed, mean, scale = saved
     grad, grad_gamma, grad_beta = norm_backward(
-        grad, compressed, gamma, None, None, mean, scale, True, eps, ALL
-    )
+        grad, compressed, gamma, None, None, mean, scale, True,
+        step.unit.g_conv_1x1_compress.norm.eps, ALL,
+    )  # fmt: skip
     by_weight = grams(rows(grad), rows(x), x.shape[1] // weight.shape[1])
-    grad_x = _to_input(grad, weight.view(by_weight.shape), residual) if needs_x else None
+    grad_x = to_input(grad, weight.view(by_weight.shape), gradient)
     return grad_x, [by_weight.view(weight.shape), grad_gamma, grad_beta, grad_depthwise]
 
 
-def _to_input(grad: Tensor, weight: Tensor, residual: Tensor | None) -> Tensor:
-    """The gradient of the input of a 1x1 convolution with weight (groups, n, k)."""
-    if residual is None:
-        return F.conv2d(grad, transposed(weight), groups=len(weight))
-    return accumulate(residual, grad, transposed(weight), None, len(weight))
+def depthwise_backward(
+    grad: Tensor, positive: Tensor, weight: Tensor, stride: int, with_bias: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """From behind the depthwise convolution to before the ReLU that made its input ``positive``.
+
+    Returns:
+        The gradients of what the ReLU got, of the weight, and ``with_bias`` of the bias.
+    """
+    width = len(weight)
+    grad, by_weight, by_bias = conv_backward(
+        grad, positive, weight, [width] if with_bias else None, (stride, stride), (1, 1), (1, 1),
+        False, (0, 0), width, (True, True, with_bias),
+    )  # fmt: skip
+    mask_into(grad, positive, 0, grad_input=grad)
+    return grad, by_weight, by_bias
+
+
+def to_input(grad: Tensor, weight: Tensor, gradient: Gradient) -> Tensor | None:
+    """The gradient of a unit's input, by its first convolution's weight (groups, n, k)."""
+    if not gradient.needs_x:
+        return None
+    back = transposed(weight)
+    if gradient.residual is None:
+        return F.conv2d(grad, back, groups=len(weight))
+    return accumulate(gradient.residual, grad, back, None, len(weight))
 
 
 def _folds(weight: Tensor, x: Tensor) -> bool:
@@ -119,14 +111,13 @@ def _folded(
 
 def _folded_backward(
     grad: Tensor,
-    residual: Tensor | None,
+    gradient: Gradient,
     x: Tensor,
     weight: Tensor,
     gamma: Tensor,
     wc: Tensor,
     mean_x: Tensor,
     inverse: Tensor,
-    needs_x: bool,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the input, the weight, and the norm's weight and bias."""
     pixels = len(rows(grad))
@@ -140,9 +131,8 @@ def _folded_backward(
     # that of the convolution is scale * grad + slope * (w x - mean) + offset
     slope = scale * inverse * grad_gamma / -pixels
     offset = scale * total / -pixels
-    grad_x = None
-    if needs_x:
-        grad_x = _to_input(grad, w * scale[..., None], residual)
+    grad_x = to_input(grad, w * scale[..., None], gradient)
+    if grad_x is not None:
         again = w.transpose(1, 2) @ (w * slope[..., None])
         shift = ((offset - slope * mean)[:, None] @ w).flatten()
         grad_x = accumulate(grad_x, x, again.view(x.shape[1], -1, 1, 1), shift, len(w))
