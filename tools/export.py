@@ -5,11 +5,11 @@ python tools/export.py CONFIG CHECKPOINT --out DIR [--format onnx openvino] [--i
 import argparse
 
 from shufflenet_det.benchmark.rendering import Column, Table, as_text
-from shufflenet_det.deploy import FORMATS, export
-from shufflenet_det.deploy.exporting import check_request
-from shufflenet_det.deploy.validation import Checked
 from shufflenet_det.engine import cli, setup
 from shufflenet_det.engine.config import load_config
+from shufflenet_det.export import FORMATS, export
+from shufflenet_det.export.exporting import check_request
+from shufflenet_det.export.validation import Checked
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,12 +27,7 @@ def parse_args() -> argparse.Namespace:
         help='images, or folders of images, to compare with; by default rendered scenes',
     )  # fmt: skip
     parser.add_argument('--backbone-only', action='store_true', help='export the backbone alone')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=setup.OptionAction,
-        help='override settings of the config, as key=value',
-    )
+    setup.add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -50,7 +45,7 @@ def table(engine: str, checked: list[Checked]) -> Table:
     rows = []
     for c in checked:
         row = dict(picture=c.picture, compared=c.difference.compared)
-        if c.detections is None:
+        if c.difference.boxes is None:
             row.update(values=c.difference.scores)
         else:
             row.update(boxes=c.difference.boxes, scores=c.difference.scores)

@@ -6,12 +6,12 @@ python tools/test.py CONFIG EXPORTED_DIR [--engine ENGINE] ...
 import argparse
 from pathlib import Path
 
-from shufflenet_det.deploy import ENGINES, is_exported, use_exported
 from shufflenet_det.engine import DeployHook, cli, setup
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.errors import ConfigError
 from shufflenet_det.evaluation import CheckedCocoMetric, TopKError
 from shufflenet_det.evaluation.report import write_metrics
+from shufflenet_det.export import ENGINES, is_exported, use_exported
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -47,11 +47,12 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out and Path(args.out).suffix not in ('.json', '.pkl', '.pickle'):
         parser.error(f'--out {args.out}: the file name must end in .json or .pkl')
-    if is_exported(args.checkpoint) and args.fuse_conv_bn:
+    args.exported = is_exported(args.checkpoint)
+    if args.exported and args.fuse_conv_bn:
         parser.error('--fuse-conv-bn: an exported network has its batch norms folded in already')
-    if is_exported(args.checkpoint) and args.launcher != 'none':
+    if args.exported and args.launcher != 'none':
         parser.error('--launcher: an exported network is tested in one process')
-    if args.engine and not is_exported(args.checkpoint):
+    if args.engine and not args.exported:
         parser.error(f'--engine {args.engine}: {args.checkpoint} is no folder of tools/export.py')
     args.show, args.wait_time = False, 0  # read by MMDetection's trigger_visualization_hook
     return args
@@ -80,12 +81,11 @@ def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
     cfg = load_config(args.config, args.cfg_options)
-    exported = is_exported(args.checkpoint)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     classifier = setup.is_classifier(cfg)
-    if exported:
+    if args.exported:
         use_exported(cfg, args.checkpoint, args.engine)
     else:
         cfg.load_from = args.checkpoint
@@ -97,7 +97,7 @@ def main() -> None:
         args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
     runner = Runner.from_cfg(cfg)
-    if exported:
+    if args.exported:
         runner.model.check_classes(runner.test_dataloader.dataset)
     if args.out:
         keep_results(runner, args.out)
@@ -111,7 +111,7 @@ def main() -> None:
         print(metric.table(metrics))
     path = Path(cfg.work_dir, 'metrics.json')
     dataset = runner.test_dataloader.dataset
-    engine = runner.model.engine if exported else None
+    engine = runner.model.engine if args.exported else None
     write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric, dataset, engine)
     print(f'wrote {path}' + (f' and {args.out}' if args.out else ''))
 

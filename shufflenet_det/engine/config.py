@@ -98,6 +98,14 @@ def load_config(path: str, options: dict | None = None) -> Config:
     return cfg
 
 
+def innermost_dataset(dataloader: Mapping | None) -> Mapping:
+    """The config of the data set of a dataloader, inside of all that wraps it; empty if none."""
+    dataset = (dataloader or {}).get('dataset') or {}
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
 def _check_option(key: str, original: Config, merged: Config) -> None:
     """Raise unless ``key`` is in the config, or is an argument of the class that it configures."""
     parts = key.split('.')

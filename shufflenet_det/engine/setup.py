@@ -22,14 +22,19 @@ class OptionAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags that ``tools/train.py`` and ``tools/test.py`` share, as in MMDetection."""
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """The flag that overrides settings of a config."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionAction,
         help='override settings of the config, as key=value; a list as key="[a,b]" or key=a,b',
     )
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that ``tools/train.py`` and ``tools/test.py`` share, as in MMDetection."""
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

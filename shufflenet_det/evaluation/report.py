@@ -1,5 +1,4 @@
 """The figures of an evaluation as ``metrics.json``, with what they are figures of."""
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -11,6 +10,8 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
 from ..engine.cli import write_atomically
+from ..engine.config import innermost_dataset
+from ..hashing import sha256
 from .coco_metric import CheckedCocoMetric
 from .top_k_error import TopKError
 
@@ -64,30 +65,25 @@ def write_metrics(
 
 def sha256_of(path: str | Path) -> str | None:
     """Hash of a local file; None for one that is elsewhere, such as behind a URL."""
-    if not Path(path).is_file():
-        return None
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    return sha256(path) if Path(path).is_file() else None
 
 
 def resolution_of(cfg: Config) -> list[int] | None:
     """(long side, short side) in pixels to which the test pipeline resizes images."""
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    dataset = innermost_dataset(cfg.test_dataloader)
     for transform in dataset.get('pipeline', ()):
         if transform['type'] == 'Resize' and 'scale' in transform:
             return sorted(transform['scale'], reverse=True)
     return None
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape a result."""
+def versions(*others: str) -> dict[str, str]:
+    """Versions of Python and of the packages that shape a result, ``others`` among them."""
     found = {'python': platform.python_version()}
-    for name in (*PACKAGES, *MMCV_PACKAGES):
+    for name in (*PACKAGES, *MMCV_PACKAGES, *others):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            # one of the two mmcv packages is always absent
+            # one of the two mmcv packages is always absent, others may be
             continue
     return found

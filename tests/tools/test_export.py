@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ..conftest import write_coco
-from ..deploy.detectors import detector_config, random_detector
+from ..export.detectors import detector_config, random_detector
 from .test_tools import command, run, succeeded
 
 CONFIG = 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-0.5x-g3_light_2x_coco-300.py'

@@ -3,11 +3,11 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
-from shufflenet_det.deploy.agreement import compare
-from shufflenet_det.deploy.detector import DeployDetector
-from shufflenet_det.deploy.engines import ENGINES, Session
-from shufflenet_det.deploy.networks import Exportable, exportable
-from shufflenet_det.deploy.onnx_file import write_onnx, write_openvino
+from shufflenet_det.export.agreement import compare
+from shufflenet_det.export.detector import PlainDetector
+from shufflenet_det.export.engines import ENGINES, Session
+from shufflenet_det.export.networks import Exportable, exportable
+from shufflenet_det.export.onnx_file import write_onnx, write_openvino
 from shufflenet_det.models import switch_to_deploy
 
 import numpy as np
@@ -60,7 +60,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 def test_rewritten_code_gives_the_detections_of_mmdetection(cases, family, size):
     case = cases(family)
     image = picture(*size)
-    network = DeployDetector(switch_to_deploy(copy.deepcopy(case.model)))
+    network = PlainDetector(switch_to_deploy(copy.deepcopy(case.model)))
     with torch.no_grad():
         boxes, scores, labels = network(torch.from_numpy(as_rgb(image)))
     found = dict(boxes=boxes.numpy(), scores=scores.numpy(), labels=labels.numpy())

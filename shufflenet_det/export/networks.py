@@ -13,12 +13,13 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ..engine.config import innermost_dataset
 from ..errors import ConfigError
 from ..models import ImageClassifier, switch_to_deploy
 from ..weights.preprocessing import preprocessing_of
-from .detector import DeployDetector
+from .detector import PlainDetector
 from .engines import Outputs
-from .preprocessor import DeployPreprocessor
+from .preprocessor import PlainPreprocessor
 
 KINDS = ('detector', 'classifier', 'backbone')
 _IMAGE_AXES = {2: 'height', 3: 'width'}
@@ -48,12 +49,12 @@ class Exportable:
     description: Mapping[str, Any] = field(default_factory=dict)
 
 
-class DeployClassifier(nn.Module):
+class PlainClassifier(nn.Module):
     """Images to logits."""
 
     def __init__(self, model: ImageClassifier) -> None:
         super().__init__()
-        self.preprocess = DeployPreprocessor(model.data_preprocessor)
+        self.preprocess = PlainPreprocessor(model.data_preprocessor)
         self.backbone, self.head = model.backbone, model.head
 
     def forward(self, image: Tensor) -> Tensor:
@@ -61,12 +62,12 @@ class DeployClassifier(nn.Module):
         return self.head(self.backbone(self.preprocess(image))[-1])
 
 
-class DeployBackbone(nn.Module):
+class PlainBackbone(nn.Module):
     """Images to the levels of a backbone."""
 
     def __init__(self, model: BaseModel) -> None:
         super().__init__()
-        self.preprocess = DeployPreprocessor(model.data_preprocessor)
+        self.preprocess = PlainPreprocessor(model.data_preprocessor)
         self.backbone = model.backbone
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -117,8 +118,8 @@ def _detector(
     model: TwoStageDetector, labels: Sequence[str] | None, description: dict
 ) -> Exportable:
     # before folding, which takes a while
-    DeployDetector(model)
-    network = DeployDetector(switch_to_deploy(copy.deepcopy(model)))
+    PlainDetector(model)
+    network = PlainDetector(switch_to_deploy(copy.deepcopy(model)))
     settings = network.detect.settings
     flipped = model.data_preprocessor._channel_conversion
     _check_labels(labels, model.roi_head.bbox_head.num_classes)
@@ -169,17 +170,17 @@ def _classifier(
         size = (resize['crop'], resize['crop'])
     return Exportable(
         kind='classifier',
-        network=DeployClassifier(switch_to_deploy(copy.deepcopy(model))).eval(),
+        network=PlainClassifier(switch_to_deploy(copy.deepcopy(model))).eval(),
         outputs=dict(logits={0: 'batch'}),
         axes={0: 'batch', **({} if size else _IMAGE_AXES)},
-        predict=_run(DeployClassifier(model), ['logits']),
+        predict=_run(PlainClassifier(model), ['logits']),
         size=size,
         description=dict(labels=labels, **description),
     )
 
 
 def _backbone(model: BaseModel, description: dict) -> Exportable:
-    network = DeployBackbone(switch_to_deploy(copy.deepcopy(model)))
+    network = PlainBackbone(switch_to_deploy(copy.deepcopy(model)))
     names = [f'level{number}' for number in range(len(model.backbone.out_indices))]
     axes = {0: 'batch', **_IMAGE_AXES}
     return Exportable(
@@ -189,7 +190,7 @@ def _backbone(model: BaseModel, description: dict) -> Exportable:
             name: {0: 'batch', 2: f'height{n}', 3: f'width{n}'} for n, name in enumerate(names)
         },
         axes=axes,
-        predict=_run(DeployBackbone(model), names),
+        predict=_run(PlainBackbone(model), names),
         description=description,
     )
 
@@ -227,9 +228,7 @@ def labels_of(cfg: Config, checkpoint: Mapping[str, Any]) -> list[str] | None:
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
     if meta.get('classes'):
         return list(meta['classes'])
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+    dataset = innermost_dataset(cfg.get('test_dataloader'))
     named = (dataset.get('metainfo') or {}).get('classes')
     if not named:
         kind = DATASETS.get(dataset['type']) if 'type' in dataset else None

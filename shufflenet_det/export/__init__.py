@@ -1,12 +1,12 @@
 """Trained networks as files for engines other than PyTorch."""
 from .description import FORMAT, is_exported, read_description
 from .engines import ENGINES, FORMATS, Engine, EngineError, engine_named
-from .evaluated import DeployedModel, use_exported
+from .evaluated import ExportedModel, use_exported
 from .exporting import export, load_model
 from .onnx_file import ExportError
 
 __all__ = [
-    'DeployedModel',
+    'ExportedModel',
     'ENGINES',
     'FORMAT',
     'FORMATS',

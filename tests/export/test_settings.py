@@ -1,8 +1,8 @@
 """What changes a prediction and cannot be exported is refused by name."""
-from shufflenet_det.deploy.networks import exportable, labels_of
-from shufflenet_det.deploy.resizing import read_resize, resize_image
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.errors import ConfigError
+from shufflenet_det.export.networks import exportable, labels_of
+from shufflenet_det.export.resizing import read_resize, resize_image
 
 import numpy as np
 import pytest

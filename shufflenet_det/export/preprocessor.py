@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from ..models import ClassifierPreprocessor
 
 
-class DeployPreprocessor(nn.Module):
+class PlainPreprocessor(nn.Module):
     """What ``data_preprocessor`` does with images, except for the order of their channels.
 
     Images come in the order that the network sees, because whoever brings the channels of a picture

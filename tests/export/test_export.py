@@ -4,21 +4,21 @@ import sys
 from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError
-from shufflenet_det.deploy import (
+from shufflenet_det.engine.config import load_config
+from shufflenet_det.errors import ConfigError, DataError
+from shufflenet_det.export import (
     ENGINES,
     FORMATS,
-    DeployedModel,
     EngineError,
+    ExportedModel,
     ExportError,
     exporting,
     is_exported,
     read_description,
 )
-from shufflenet_det.deploy.exporting import export
-from shufflenet_det.deploy.networks import exportable
-from shufflenet_det.deploy.onnx_file import write_onnx
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError, DataError
+from shufflenet_det.export.exporting import export
+from shufflenet_det.export.networks import exportable
+from shufflenet_det.export.onnx_file import write_onnx
 
 import cv2
 import numpy as np
@@ -110,7 +110,7 @@ def test_tested_network_gives_boxes_of_the_original_image(cfg, exported, engine)
     image = torch.from_numpy(picture(160, 240, seed=3))
     scale = (0.5, 0.4)
     results = []
-    for tested in (model, DeployedModel(str(exported), engine)):
+    for tested in (model, ExportedModel(str(exported), engine)):
         sample = DetDataSample(
             metainfo=dict(img_shape=(160, 240), ori_shape=(400, 480), scale_factor=scale)
         )
@@ -181,19 +181,19 @@ def test_damaged_folders_are_refused(exported, tmp_path):
     content = (copy / 'model.bin').read_bytes()
     (copy / 'model.bin').write_bytes(content[:-1])
     with pytest.raises(DataError, match=r'model\.bin is not the file'):
-        DeployedModel(str(copy))
+        ExportedModel(str(copy))
     (copy / 'model.bin').unlink()
     with pytest.raises(DataError, match=r'model\.bin is missing'):
-        DeployedModel(str(copy))
+        ExportedModel(str(copy))
     about = json.loads((copy / 'deploy.json').read_text())
     (copy / 'deploy.json').write_text(json.dumps(about | dict(format=2)))
     with pytest.raises(DataError, match='is of format 2'):
-        DeployedModel(str(copy))
+        ExportedModel(str(copy))
     (copy / 'deploy.json').write_text('{')
     with pytest.raises(DataError, match='cannot read'):
-        DeployedModel(str(copy))
+        ExportedModel(str(copy))
     with pytest.raises(DataError, match='no exported network'):
-        DeployedModel(str(tmp_path))
+        ExportedModel(str(tmp_path))
 
 
 def test_a_classifier_takes_any_size_and_number(tmp_path):
@@ -214,11 +214,11 @@ def test_a_classifier_takes_any_size_and_number(tmp_path):
     layers = (out / 'model.ncnn.param').read_text().splitlines()
     assert sum(layer.startswith('ShuffleChannel ') for layer in layers) == 16
     for engine in about['engines']:
-        found = DeployedModel(str(out), engine).test_step(data)
+        found = ExportedModel(str(out), engine).test_step(data)
         for a, b in zip(expected, found, strict=True):
             torch.testing.assert_close(b['logits'], a['logits'], atol=1e-5, rtol=1e-3)
     with pytest.raises(ConfigError, match='unknown engine'):
-        DeployedModel(str(out), 'tensorrt')
+        ExportedModel(str(out), 'tensorrt')
 
 
 def test_a_network_of_one_size_says_so():
@@ -239,4 +239,4 @@ def test_a_backbone_alone_has_its_levels(tmp_path, cfg, files):
         'model.xml', 'model.bin', 'model.ncnn.param', 'model.ncnn.bin',
     }  # fmt: skip
     with pytest.raises(ConfigError, match='a backbone alone'):
-        DeployedModel(str(out))
+        ExportedModel(str(out))

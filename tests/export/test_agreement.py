@@ -1,5 +1,5 @@
 """What counts as agreement, and what does not."""
-from shufflenet_det.deploy.agreement import compare
+from shufflenet_det.export.agreement import compare
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ from .engines import engine_named
 
 
 @MODELS.register_module()
-class DeployedModel(BaseModel):
+class ExportedModel(BaseModel):
     """An exported detector or classifier, run by its engine on CPU.
 
     Args:
@@ -107,7 +107,7 @@ def use_exported(cfg: Config, folder: str, engine: str | None) -> None:
         wanted = 'classifier'
     if kind != wanted:
         raise ConfigError(f'the config is that of a {wanted}, {folder} holds a {kind}.')
-    cfg.model = dict(type='DeployedModel', folder=str(folder), engine=engine)
+    cfg.model = dict(type='ExportedModel', folder=str(folder), engine=engine)
     cfg.load_from = None
 
 

@@ -19,13 +19,13 @@ The keys, of format 1:
 - ``files``: SHA-256 of each file.
 - ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
 """
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..hashing import sha256
 
 FORMAT = 1
 FILE = 'deploy.json'
@@ -73,9 +73,3 @@ def read_description(folder: str | Path) -> dict[str, Any]:
                 f'the folder anew, or export the network anew.'
             )
     return content
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, in hexadecimal digits."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

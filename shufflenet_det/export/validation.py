@@ -27,12 +27,10 @@ class Checked:
 
     Attributes:
         picture: name and size.
-        detections: of PyTorch, of a detector.
         difference: between the two.
     """
 
     picture: str
-    detections: int | None
     difference: Difference
 
 
@@ -117,14 +115,8 @@ def check(
     thresholds = source.description.get('thresholds')
     checked = []
     for picture, expected in pictures:
-        found = session(picture.images)
-        checked.append(
-            Checked(
-                picture.name,
-                len(expected['scores']) if source.kind == 'detector' else None,
-                compare(source.kind, expected, found, thresholds),
-            )
-        )
+        difference = compare(source.kind, expected, session(picture.images), thresholds)
+        checked.append(Checked(picture.name, difference))
     return checked
 
 
@@ -155,7 +147,7 @@ def largest(checked: Sequence[Checked]) -> dict[str, float | int]:
     return dict(
         pictures=len(checked),
         compared=sum(c.difference.compared for c in checked),
-        boxes=max(c.difference.boxes for c in checked),
+        boxes=max((c.difference.boxes or 0.0) for c in checked),
         scores=max(c.difference.scores for c in checked),
     )
 

@@ -21,14 +21,15 @@ class Difference:
         compared: number of detections of PyTorch, or of values.
         unmatched: detections of either side for which the other has none of the same label within
             the tolerances; values that are off by more than the tolerance.
-        boxes: largest difference of a coordinate of matching detections, in pixels.
+        boxes: largest difference of a coordinate of matching detections, in pixels; None of
+            logits and levels.
         scores: largest difference of their scores; of logits and levels that of their values,
             relative to the largest of them.
     """
 
     compared: int
     unmatched: int
-    boxes: float
+    boxes: float | None
     scores: float
 
     @property
@@ -57,11 +58,11 @@ def compare(
 def _compare_values(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Difference:
     compared = sum(a.size for a, _ in pairs)
     if any(a.shape != b.shape for a, b in pairs):
-        return Difference(compared, compared, 0.0, 0.0)
+        return Difference(compared, compared, None, 0.0)
     differences = np.concatenate([np.abs(a - b).ravel() for a, b in pairs])
     # a comparison that NaN fails
     unmatched = int((~(differences <= SCORE_TOLERANCE)).sum())
-    return Difference(compared, unmatched, 0.0, float(differences.max(initial=0)))
+    return Difference(compared, unmatched, None, float(differences.max(initial=0)))
 
 
 def _compare_detections(

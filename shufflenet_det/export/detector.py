@@ -16,13 +16,13 @@ from .detector_settings import (
     read_proposal_settings,
 )
 from .operators import nms, roi_align, top_k
-from .preprocessor import DeployPreprocessor
+from .preprocessor import PlainPreprocessor
 
 # of `DeltaXYWHBBoxCoder.decode`
 _MAX_LOG_RATIO = abs(math.log(16 / 1000))
 
 
-class DeployDetector(nn.Module):
+class PlainDetector(nn.Module):
     """A two-stage detector of one image.
 
     Args:
@@ -35,7 +35,7 @@ class DeployDetector(nn.Module):
     def __init__(self, model: TwoStageDetector) -> None:
         super().__init__()
         check_detector(model)
-        self.preprocess = DeployPreprocessor(model.data_preprocessor)
+        self.preprocess = PlainPreprocessor(model.data_preprocessor)
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.propose = ProposalStage(model.rpn_head)

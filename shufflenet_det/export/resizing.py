@@ -24,6 +24,7 @@ from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 
 from ..data import CheckedLoadImageFromFile, ResizeCenterCrop
+from ..engine.config import innermost_dataset
 from ..errors import ConfigError
 
 
@@ -53,12 +54,10 @@ def resize_image(image: np.ndarray, rule: Mapping[str, Any] | None) -> np.ndarra
 
 
 def _pipeline(cfg: Config) -> list[dict]:
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    while dataset is not None and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    if dataset is None or not dataset.get('pipeline'):
+    pipeline = innermost_dataset(cfg.get('test_dataloader')).get('pipeline')
+    if not pipeline:
         raise ConfigError('cannot export: the config has no test_dataloader with a pipeline.')
-    return dataset['pipeline']
+    return pipeline
 
 
 def _rules(step: object) -> list[dict[str, Any]]:

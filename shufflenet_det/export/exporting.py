@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -186,17 +185,6 @@ def _description(
             checkpoint=checkpoint if '://' in checkpoint else Path(checkpoint).name,
             checkpoint_sha256=sha256_of(checkpoint),
         ),
-        versions=_versions(),
+        versions=versions(*PACKAGES),
         opset=OPSET,
     )
-
-
-def _versions() -> dict[str, str]:
-    found = versions()
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            # engines that were not asked for, and one of the two names of OpenCV
-            continue
-    return found
