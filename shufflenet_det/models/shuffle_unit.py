@@ -150,9 +150,7 @@ class ShuffleUnit(Unit):
     def _is_fused(self) -> bool:
         """Whether the convolutions are in their deploy form and the last can do what follows."""
         return (
-            type(self.g_conv_1x1_compress) is DeployConv2d
-            and type(self.depthwise_conv3x3_bn) is DeployConv2d
-            and type(self.g_conv_1x1_expand) is DeployConv2d
+            all(type(layer) is DeployConv2d for layer in self.conv_layers)
             and type(self.g_conv_1x1_compress.act) is nn.Identity
             and isinstance(self.se, nn.Identity)
             and type(self.act) is nn.ReLU
