@@ -45,9 +45,9 @@ class ExportedModel(BaseModel):
         engine_named(self.engine)
         if self.engine not in about['engines']:
             raise ConfigError(
-                f'{folder} has no network for {self.engine}, only for '
-                f'{", ".join(about["engines"])}: export it again with --format '
-                f'{engine_named(self.engine).format}.'
+                f'{folder} has no network for {self.engine}: name what it has one for, --engine '
+                f'{" or ".join(about["engines"])}, or export it for another engine if that can '
+                f'run a {about["kind"]}.'
             )
         self.kind, self.labels = about['kind'], about['labels']
         self._channels = about['input']['channels']
