@@ -106,7 +106,8 @@ def test_figures_of_the_sample_are_those_of_the_demo():
         for model in read_models(ROOT / 'configs' / 'sample' / 'metafile.yml')
     }
     classifier = metrics['shufflenet-v1-0.5x-g3_sample']
-    assert classifier['Top 1 Accuracy'] == pytest.approx(100 - float(error))
+    # the README gives one digit, the zoo all that the validation set's 1200 images have
+    assert round(100 - classifier['Top 1 Accuracy'], 1) == float(error)
     assert mean_ap.keys() == {'300', '600'}
     for resolution, figure in mean_ap.items():
         detector = metrics[f'faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-{resolution}']
