@@ -28,7 +28,7 @@ from .conftest import ROOT
 DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'),
                     *(ROOT / 'configs').rglob('*.md')])  # fmt: skip
 MENTIONED = re.compile(
-    r'(?<![\w/.-])((?:configs|tools|docs|tests|requirements|shufflenet_det)/[\w./-]*\w)'
+    r'(?<![\w/.-])((?:configs|tools|docs|tests|requirements|shufflenet_det|shufflenet_runtime)/[\w./-]*\w)'
 )
 ZOO = zoo_folders(ROOT / 'configs')
 OF_THE_PAPER = {row.config for row in [*sum(CLASSIFIERS.values(), []), *DETECTORS]}

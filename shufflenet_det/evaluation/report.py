@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from shufflenet_runtime.hashing import sha256
+
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
 from ..engine.cli import write_atomically
 from ..engine.config import innermost_dataset
-from ..hashing import sha256
 from .coco_metric import CheckedCocoMetric
 from .top_k_error import TopKError
 

@@ -1,6 +1,8 @@
 """Trained networks as files for engines other than PyTorch."""
-from .description import FORMAT, is_exported, read_description
-from .engines import ENGINES, FORMATS, Engine, EngineError, engine_named
+from shufflenet_runtime.description import FORMAT, is_exported, read_description
+from shufflenet_runtime.engines import ENGINES, FORMATS, Engine, engine_named
+from shufflenet_runtime.errors import EngineError
+
 from .evaluated import ExportedModel, use_exported
 from .exporting import export, load_model
 from .onnx_file import ExportError

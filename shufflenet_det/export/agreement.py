@@ -2,9 +2,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
+from shufflenet_runtime.engines import Outputs
 
-from .engines import Outputs
+import numpy as np
 
 BOX_TOLERANCE = 0.5
 """Pixels of the resized image."""

@@ -1,6 +1,8 @@
 """An exported network in the place of a model, so that MMEngine's Runner can test it."""
-from pathlib import Path
 from typing import Any
+
+from shufflenet_runtime.description import read_description
+from shufflenet_runtime.network import open_network
 
 import numpy as np
 import torch
@@ -13,8 +15,6 @@ from torch import Tensor
 
 from ..engine.setup import is_classifier
 from ..errors import ConfigError, shorten
-from .description import read_description
-from .engines import engine_named
 
 
 @MODELS.register_module()
@@ -23,7 +23,8 @@ class ExportedModel(BaseModel):
 
     Args:
         folder: the exported folder.
-        engine: name of the engine; by default the first that the folder has a network for.
+        engine: name of the engine; by default the first that is installed, of those that the
+            folder has a network for.
         threads: of one inference; 0 for as many as torch uses.
 
     Attributes:
@@ -38,21 +39,12 @@ class ExportedModel(BaseModel):
 
     def __init__(self, folder: str, engine: str | None = None, threads: int = 0) -> None:
         super().__init__()
-        about = read_description(folder)
-        if about['kind'] == 'backbone':
-            raise ConfigError(f'{folder} is a backbone alone: it predicts nothing to evaluate.')
-        self.engine = engine or next(iter(about['engines']))
-        engine_named(self.engine)
-        if self.engine not in about['engines']:
-            raise ConfigError(
-                f'{folder} has no network for {self.engine}: name what it has one for, --engine '
-                f'{" or ".join(about["engines"])}, or export it for another engine if that can '
-                f'run a {about["kind"]}.'
-            )
+        self._network = open_network(
+            folder, ('detector', 'classifier'), engine, threads or torch.get_num_threads()
+        )
+        self.engine, about = self._network.engine, self._network.about
         self.kind, self.labels = about['kind'], about['labels']
         self._channels = about['input']['channels']
-        threads = threads or torch.get_num_threads()
-        self._session = engine_named(self.engine).open(Path(folder), threads)
 
     def forward(self, *args: Any, **kwargs: Any) -> None:
         """Not for this model: it has no tensors."""
@@ -65,7 +57,7 @@ class ExportedModel(BaseModel):
     def _detect(self, data: dict) -> list:
         for image, sample in zip(data['inputs'], data['data_samples'], strict=True):
             # MMDetection's pipelines load BGR
-            found = self._session(_ordered(image[None], self._channels == 'bgr'))
+            found = self._network.run(_ordered(image[None], self._channels == 'bgr'))
             scale = np.float32(sample.scale_factor)
             sample.pred_instances = InstanceData(
                 bboxes=torch.from_numpy(found['boxes'] / np.tile(scale, 2)),
@@ -76,7 +68,7 @@ class ExportedModel(BaseModel):
 
     def _classify(self, data: dict) -> list[dict]:
         # our data sets of images load RGB
-        logits = self._session(_ordered(data['inputs'], self._channels == 'rgb'))['logits']
+        logits = self._network.run(_ordered(data['inputs'], self._channels == 'rgb'))['logits']
         rows = zip(torch.from_numpy(logits), data['labels'], data['paths'], strict=True)
         return [dict(logits=row, label=label, path=path) for row, label, path in rows]
 

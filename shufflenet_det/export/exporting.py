@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shufflenet_runtime.description import write_description
+from shufflenet_runtime.engines import FORMATS
+from shufflenet_runtime.packages import require
+
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -19,8 +23,6 @@ from ..engine.hooks import keys_of, require_complete
 from ..errors import ConfigError
 from ..evaluation.report import sha256_of, versions
 from ..weights import check_preprocessing
-from .description import write_description
-from .engines import FORMATS, require
 from .networks import Exportable, exportable, labels_of
 from .onnx_file import IMAGE, OPSET, WRITERS
 from .pictures import from_files
@@ -38,7 +40,7 @@ def check_request(out: str | Path, formats: Sequence[str]) -> Path:
 
     Args:
         out: folder to make.
-        formats: names of :data:`.engines.FORMATS`.
+        formats: names of :data:`shufflenet_runtime.engines.FORMATS`.
 
     Returns:
         The folder.
@@ -54,11 +56,11 @@ def check_request(out: str | Path, formats: Sequence[str]) -> Path:
     if out.exists():
         raise ConfigError(f'{out} exists: choose another folder with --out, or remove it.')
     # every format is made from ONNX, and the library that checks it comes with its extra
-    require('onnx', 'onnx')
+    require('onnx', 'onnx', 'the extra onnx of shufflenet_det')
     for name in formats:
         FORMATS[name].require()
         if name == 'ncnn':
-            require('pnnx', 'ncnn')
+            require('pnnx', 'pnnx', 'the extra ncnn of shufflenet_det')
     check_writable(out.absolute().parent, '--out')
     return out
 
@@ -135,7 +137,12 @@ def export(
         checked = {e.name: open_and_check(source, e, partial, pictures) for e in engines}
         content = _description(source, cfg, config_path, checkpoint, resize)
         content['engines'] = {
-            e.name: dict(format=e.format, model=e.model, validation=largest(checked[e.name]))
+            e.name: dict(
+                format=e.format,
+                model=e.model,
+                files=list(e.files),
+                validation=largest(checked[e.name]),
+            )
             for e in engines
         }
         write_description(partial, content, [file for e in engines for file in e.files])

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shufflenet_runtime.engines import Outputs
+
 import numpy as np
 import torch
 from mmdet.models import TwoStageDetector
@@ -18,7 +20,6 @@ from ..errors import ConfigError
 from ..models import ImageClassifier, switch_to_deploy
 from ..weights.preprocessing import preprocessing_of
 from .detector import PlainDetector
-from .engines import Outputs
 from .preprocessor import PlainPreprocessor
 
 KINDS = ('detector', 'classifier', 'backbone')
@@ -86,7 +87,7 @@ def exportable(
     Args:
         model: a detector or a classifier with its weights; it is not changed.
         labels: names of its classes.
-        resize: rule of its test pipeline (:mod:`.resizing`).
+        resize: rule of its test pipeline (:mod:`shufflenet_runtime.resizing`).
         backbone_only: whether to export its backbone alone.
 
     Raises:

@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from shufflenet_runtime.engines import FORMATS
+
 import numpy as np
 import torch
 
 from ..errors import ShuffleNetDetError
-from .engines import FORMATS
 from .networks import Exportable
 
 OPSET = 17

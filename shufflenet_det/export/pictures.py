@@ -5,13 +5,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from shufflenet_runtime.resizing import resize_image
+
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..data.decode import decode_rgb, read_image_file
 from ..data.sample import render_scene
 from ..errors import DataError
-from .resizing import resize_image
 
 SHAPES = ('landscape', 'portrait', 'square')
 # plain areas, on which a detector should find nothing
@@ -48,7 +49,7 @@ def rendered(shape: str, resize: Mapping[str, Any] | None, channels: str) -> Ite
 
     Args:
         shape: one of :data:`SHAPES`.
-        resize: rule of the network (:mod:`.resizing`).
+        resize: rule of the network (:mod:`shufflenet_runtime.resizing`).
         channels: order of the network's channels.
     """
     for seed in count():

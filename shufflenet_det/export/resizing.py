@@ -1,21 +1,6 @@
-"""What a config's test pipeline does to an image before the network, as ``deploy.json`` has it.
-
-``resize`` of ``deploy.json`` is one of
-
-- ``{"rule": "fit", "long": L, "short": S}``: with ``f = min(L / longer, S / shorter)`` of the sides
-  of the image, each becomes ``int(side * f + 0.5)``, by OpenCV's bilinear interpolation. Boxes are
-  divided by new width / old width and new height / old height.
-- ``{"rule": "exact", "width": W, "height": H}``: to this size, else the same.
-- ``{"rule": "crop", "short": S, "crop": C}``: the shorter side to S, by Pillow's antialiased
-  bilinear interpolation as torchvision's ``Resize`` calls it, then the central square of C pixels.
-- null: the image is used as it is.
-"""
-from collections.abc import Mapping
+"""The resize rule of a config's test pipeline; the rules are those of the runtime."""
 from typing import Any
 
-import mmcv
-import numpy as np
-import torch
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmcv.transforms import Resize as MMCVResize
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
@@ -29,7 +14,7 @@ from ..errors import ConfigError
 
 
 def read_resize(cfg: Config) -> dict[str, Any] | None:
-    """The rule of a config's test pipeline.
+    """The rule (:mod:`shufflenet_runtime.resizing`) of a config's test pipeline.
 
     Raises:
         ConfigError: the config has no test pipeline, or one that cannot be described.
@@ -38,19 +23,6 @@ def read_resize(cfg: Config) -> dict[str, Any] | None:
     if len(rules) > 1:
         raise ConfigError('cannot export: the test pipeline resizes images more than once.')
     return rules[0] if rules else None
-
-
-def resize_image(image: np.ndarray, rule: Mapping[str, Any] | None) -> np.ndarray:
-    """An image (H, W, 3) of uint8 as the network's test pipeline resizes it."""
-    if rule is None:
-        return image
-    if rule['rule'] == 'fit':
-        return mmcv.imrescale(image, (rule['long'], rule['short']), backend='cv2')
-    if rule['rule'] == 'exact':
-        return mmcv.imresize(image, (rule['width'], rule['height']), backend='cv2')
-    crop = ResizeCenterCrop(rule['short'], rule['crop'])
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    return crop(pixels).numpy().transpose(1, 2, 0)
 
 
 def _pipeline(cfg: Config) -> list[dict]:

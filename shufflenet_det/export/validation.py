@@ -5,10 +5,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from shufflenet_runtime.engines import Engine, Outputs, Session
+
 import numpy as np
 
 from .agreement import BOX_TOLERANCE, LEAST_SCORE, SCORE_TOLERANCE, Difference, compare
-from .engines import Engine, Outputs, Session
 from .networks import Exportable
 from .onnx_file import ExportError
 from .pictures import SHAPES, Picture, plain, rendered

@@ -10,7 +10,7 @@ SIGNAL = """
 import gc, os, signal, sys
 from pathlib import Path
 import numpy as np
-from shufflenet_det.export.engines import _load_openvino
+from shufflenet_runtime.engines import _load_openvino
 images = np.zeros((1, 3, 2, 2), np.uint8)
 first = _load_openvino(Path(sys.argv[1]), 1)
 second = _load_openvino(Path(sys.argv[1]), 1)

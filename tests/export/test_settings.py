@@ -2,7 +2,8 @@
 from shufflenet_det.engine.config import load_config
 from shufflenet_det.errors import ConfigError
 from shufflenet_det.export.networks import exportable, labels_of
-from shufflenet_det.export.resizing import read_resize, resize_image
+from shufflenet_det.export.resizing import read_resize
+from shufflenet_runtime.resizing import resize_image
 
 import numpy as np
 import pytest

@@ -15,7 +15,8 @@ The keys, of format 1:
 - ``preprocessing``: ``mean``, ``std``, ``pad_divisor`` and ``pad_value``, for information: it is
   done inside the network.
 - ``thresholds``: of a detector, for information: ``score``, ``iou``, ``max_per_image``.
-- ``engines``: by name, the ``model`` file to load, its ``format``, and what validation found.
+- ``engines``: by name, the ``model`` file to load, all of its ``files``, its ``format``, and what
+  validation found.
 - ``files``: SHA-256 of each file.
 - ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
 """
@@ -24,8 +25,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
-from ..hashing import sha256
+from .errors import ConfigError, DataError
+from .hashing import sha256
 
 FORMAT = 1
 FILE = 'deploy.json'
@@ -44,32 +45,52 @@ def write_description(folder: Path, content: Mapping[str, Any], files: Iterable[
 
 
 def read_description(folder: str | Path) -> dict[str, Any]:
-    """Read ``deploy.json`` and compare the files beside it with their hashes.
+    """Read ``deploy.json``.
 
     Raises:
-        DataError: there is none, it is damaged or of another format, or a file is missing or not
-            the one that was exported.
+        DataError: there is none, or it is damaged or of another format.
     """
-    folder = Path(folder)
-    path = folder / FILE
+    path = Path(folder) / FILE
     if not path.is_file():
         raise DataError(f'{folder} is no exported network: it has no {FILE}.')
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        version, files = content['format'], dict(content.get('files', {}))
+        version = content['format']
+        for part in ('input', 'engines', 'files'):
+            dict(content[part])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f'cannot read {path}: {type(error).__name__}: {error}') from None
+        raise DataError(
+            f'cannot read {path}: {type(error).__name__}: {error}. Copy the folder anew, or export '
+            f'the network anew.'
+        ) from None
     if version != FORMAT:
         raise DataError(
             f'{path} is of format {version}, this version of the package reads format {FORMAT}: '
             f'export the network anew.'
         )
-    for name, expected in files.items():
-        if not (folder / name).is_file():
-            raise DataError(f'{folder / name} is missing: export the network anew.')
-        if sha256(folder / name) != expected:
-            raise DataError(
-                f'{folder / name} is not the file that was exported: its checksum differs. Copy '
-                f'the folder anew, or export the network anew.'
-            )
     return content
+
+
+def check_files(folder: str | Path, about: Mapping[str, Any], engine: str) -> None:
+    """Compare the files of an engine with their hashes.
+
+    Raises:
+        DataError: one is missing, or is not the one that was exported.
+        ConfigError: there is no network for this engine.
+    """
+    engines = about['engines']
+    if engine not in engines:
+        raise ConfigError(
+            f'{folder} has no network for {engine}: name what it has one for, '
+            f'{" or ".join(engines)}, or export it for another engine if that can run a '
+            f'{about["kind"]}.'
+        )
+    for name in engines[engine]['files']:
+        path = Path(folder) / name
+        if not path.is_file():
+            raise DataError(f'{path} is missing: copy the folder anew, or export the network anew.')
+        if sha256(path) != about['files'].get(name):
+            raise DataError(
+                f'{path} is not the file that was exported: its checksum differs. Copy the folder '
+                f'anew, or export the network anew.'
+            )

@@ -3,7 +3,6 @@
 Nothing here needs torch or MMDetection: an engine, numpy and a folder that
 :mod:`.description` describes.
 """
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,15 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, ShuffleNetDetError
+from .errors import ConfigError, EngineError
+from .packages import require
 
 Outputs = dict[str, np.ndarray]
 Session = Callable[[np.ndarray], Outputs]
 """Images (N, 3, H, W) of uint8 to outputs by name."""
-
-
-class EngineError(ShuffleNetDetError):
-    """An engine is missing, or cannot load or run a network."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,8 @@ class Engine:
 
     Attributes:
         name: of the engine, which is that of its Python package, too.
-        format: name of the kind of file that it reads, and of the extra that installs it.
+        format: name of the kind of file that it reads, and of the extra of shufflenet_det that
+            brings it.
         model: name of that file in an exported folder.
         files: all files that belong to it.
         load: from a file and a number of threads (0 for all cores) to a session.
@@ -47,7 +44,12 @@ class Engine:
         Raises:
             EngineError: it is not installed.
         """
-        return require(self.name, self.format)
+        return require(
+            self.name,
+            self.name,
+            f'the extra {self.name} of shufflenet_runtime and the extra {self.format} of '
+            f'shufflenet_det',
+        )
 
     def open(self, folder: Path, threads: int = 0) -> Session:
         """Load the network of an exported folder.
@@ -66,21 +68,6 @@ class Engine:
         # each engine has exceptions of its own, which its Python package does not name
         except Exception as error:
             raise EngineError(f'{self.name} cannot load {path}: {error}') from None
-
-
-def require(package: str, extra: str) -> Any:
-    """Import a package.
-
-    Raises:
-        EngineError: it is not installed; the message names the extra that brings it.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise EngineError(
-            f'{package} cannot be imported ({error}): install it with '
-            f"`pip install 'shufflenet_det[{extra}]'`."
-        ) from None
 
 
 def _load_onnxruntime(path: Path, threads: int) -> Session:

@@ -1,0 +1,79 @@
+"""An exported network that is ready to run."""
+import importlib.util
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .description import check_files, read_description
+from .engines import Outputs, Session, engine_named
+from .errors import ConfigError, EngineError
+
+
+@dataclass(frozen=True)
+class Network:
+    """An exported network in an engine.
+
+    Attributes:
+        about: its description (:mod:`.description`).
+        engine: name of the engine.
+        session: images (N, 3, H, W) of uint8, resized and with the channels in the network's order,
+            to outputs by name. Threads may call it at the same time.
+    """
+
+    about: dict[str, Any]
+    engine: str
+    session: Session
+
+    def run(self, images: np.ndarray) -> Outputs:
+        """Run the network.
+
+        Raises:
+            EngineError: the engine cannot run it on images of this size.
+        """
+        try:
+            return self.session(images)
+        except EngineError:
+            raise
+        # each engine has exceptions of its own, which its Python package does not name
+        except Exception as error:
+            height, width = images.shape[2:]
+            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+            raise EngineError(
+                f'{self.engine} cannot run {self.about["name"]} on an image of {width}x{height} '
+                f'pixels, which may be too small for it: {reason[0]}'
+            ) from None
+
+
+def open_network(
+    folder: str | Path, kinds: Sequence[str], engine: str | None = None, threads: int = 0
+) -> Network:
+    """Load an exported network.
+
+    Args:
+        folder: that holds it.
+        kinds: what it may be, ``'detector'``, ``'classifier'`` or ``'backbone'``.
+        engine: name of the engine; by default the first that is installed, of those that the
+            network was exported for.
+        threads: of one inference; 0 for as many as there are cores.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+        ConfigError: it is of another kind, or there is no network for this engine.
+        EngineError: the engine is not installed, or cannot load it.
+    """
+    about = read_description(folder)
+    if about['kind'] not in kinds:
+        raise ConfigError(f'{folder} holds a {about["kind"]}, not a {" or ".join(kinds)}.')
+    engine = engine_named(engine or _first_installed(about['engines'])).name
+    check_files(folder, about, engine)
+    return Network(about, engine, engine_named(engine).open(Path(folder), threads))
+
+
+def _first_installed(engines: Iterable[str]) -> str:
+    names = list(engines)
+    installed = (name for name in names if importlib.util.find_spec(name))
+    # if there is none, the attempt to load the first says what to install
+    return next(installed, names[0])
