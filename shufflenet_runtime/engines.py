@@ -3,6 +3,8 @@
 Nothing here needs torch or MMDetection: an engine, numpy and a folder that
 :mod:`.description` describes.
 """
+import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +18,7 @@ from .packages import require
 
 Outputs = dict[str, np.ndarray]
 Session = Callable[[np.ndarray], Outputs]
-"""Images (N, 3, H, W) of uint8 to outputs by name."""
+"""Images (N, 3, H, W) of uint8 to outputs by name; threads may call it at the same time."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,15 @@ class Engine:
             brings it.
         model: name of that file in an exported folder.
         files: all files that belong to it.
-        load: from a file and a number of threads (0 for all cores) to a session.
+        load: from a file, a number of threads of one inference and one of inferences at the same
+            time to a session.
     """
 
     name: str
     format: str
     model: str
     files: tuple[str, ...]
-    load: Callable[[Path, int], Session]
+    load: Callable[[Path, int, int], Session]
 
     def require(self) -> Any:
         """Import the engine.
@@ -51,12 +54,13 @@ class Engine:
             f'shufflenet_det',
         )
 
-    def open(self, folder: Path, threads: int = 0) -> Session:
+    def open(self, folder: Path, threads: int = 0, workers: int = 1) -> Session:
         """Load the network of an exported folder.
 
         Args:
             folder: the folder.
-            threads: of one inference; 0 for as many as there are cores.
+            threads: of one inference; 0 to share all cores among the workers.
+            workers: most threads that will call the session at the same time.
 
         Raises:
             EngineError: the engine is not installed, or refuses the file.
@@ -64,13 +68,13 @@ class Engine:
         self.require()
         path = Path(folder) / self.model
         try:
-            return self.load(path, threads)
+            return self.load(path, threads or max(1, cores() // workers), workers)
         # each engine has exceptions of its own, which its Python package does not name
         except Exception as error:
             raise EngineError(f'{self.name} cannot load {path}: {error}') from None
 
 
-def _load_onnxruntime(path: Path, threads: int) -> Session:
+def _load_onnxruntime(path: Path, threads: int, workers: int) -> Session:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -87,6 +91,11 @@ def _load_onnxruntime(path: Path, threads: int) -> Session:
     return run
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 @cache
 def _openvino_core() -> Any:
     # One for the process, and for good: each has an alternate stack for signals, and leaves that of
@@ -97,29 +106,33 @@ def _openvino_core() -> Any:
     return openvino.Core()
 
 
-def _load_openvino(path: Path, threads: int) -> Session:
+def _load_openvino(path: Path, threads: int, workers: int) -> Session:
     # float32 also where the processor has a faster type
-    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
-    if threads:
-        settings['INFERENCE_NUM_THREADS'] = threads
+    settings = {
+        'INFERENCE_PRECISION_HINT': 'f32',
+        'NUM_STREAMS': workers,
+        'INFERENCE_NUM_THREADS': threads * workers,
+    }
     network = _openvino_core().compile_model(str(path), 'CPU', settings)
-    request = network.create_infer_request()
     outputs = {output.any_name: output for output in network.outputs}
+    # a request is one inference at a time
+    own = threading.local()
 
     def run(images: np.ndarray) -> Outputs:
-        results = request.infer([images])
+        if not hasattr(own, 'request'):
+            own.request = network.create_infer_request()
+        results = own.request.infer([images])
         # the request writes its next results into the same memory
         return {name: results[output].copy() for name, output in outputs.items()}
 
     return run
 
 
-def _load_ncnn(path: Path, threads: int) -> Session:
+def _load_ncnn(path: Path, threads: int, workers: int) -> Session:
     import ncnn
 
     network = ncnn.Net()
-    if threads:
-        network.opt.num_threads = threads
+    network.opt.num_threads = threads
     for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic', 'bf16_storage'):
         setattr(network.opt, f'use_{name}', False)
     if network.load_param(str(path)) or network.load_model(str(path.with_suffix('.bin'))):

@@ -48,7 +48,11 @@ class Network:
 
 
 def open_network(
-    folder: str | Path, kinds: Sequence[str], engine: str | None = None, threads: int = 0
+    folder: str | Path,
+    kinds: Sequence[str],
+    engine: str | None = None,
+    threads: int = 0,
+    workers: int = 1,
 ) -> Network:
     """Load an exported network.
 
@@ -57,7 +61,8 @@ def open_network(
         kinds: what it may be, ``'detector'``, ``'classifier'`` or ``'backbone'``.
         engine: name of the engine; by default the first that is installed, of those that the
             network was exported for.
-        threads: of one inference; 0 for as many as there are cores.
+        threads: of one inference; 0 to share all cores among the workers.
+        workers: most threads that will run the network at the same time.
 
     Raises:
         DataError: there is none, or it is damaged.
@@ -69,7 +74,7 @@ def open_network(
         raise ConfigError(f'{folder} holds a {about["kind"]}, not a {" or ".join(kinds)}.')
     engine = engine_named(engine or _first_installed(about['engines'])).name
     check_files(folder, about, engine)
-    return Network(about, engine, engine_named(engine).open(Path(folder), threads))
+    return Network(about, engine, engine_named(engine).open(Path(folder), threads, workers))
 
 
 def _first_installed(engines: Iterable[str]) -> str:

@@ -1,6 +1,8 @@
 """Bytes of an image file to RGB pixels, or an error that names the file."""
 from io import BytesIO
 
+from shufflenet_runtime.jpeg import END, read_header
+
 import cv2
 import numpy as np
 import torch
@@ -10,9 +12,6 @@ from torch import Tensor
 
 from ..errors import DataError
 
-JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_MARKER, _START_OF_SCAN, _START_OF_FRAME = 0xFF, 0xDA, range(0xC0, 0xD0)
-_NOT_OF_FRAME = (0xC4, 0xC8, 0xCC)
 # OpenCV before 4.11 knows BGR only
 _COLOR = getattr(cv2, 'IMREAD_COLOR_RGB', cv2.IMREAD_COLOR)
 _REMEDY = 'Replace the file, or take it out of the data set.'
@@ -70,22 +69,14 @@ def decode_rgb(content: bytes, path: str) -> Tensor:
 def _is_plain_jpeg(content: bytes) -> bool:
     """Whether this is a JPEG of one or three components with an end behind its pixels.
 
-    Reads the segments before the pixels as ITU T.81, annex B lays them out; Pillow's reader would
-    take longer than all else around the decoder.
+    Pillow's reader of headers would take longer than all else around the decoder.
     """
-    if not content.startswith(JPEG_START):
+    header = read_header(content)
+    if header is None:
         return False
-    components, position = 0, 2
-    while position + 9 < len(content) and content[position] == _MARKER:
-        kind = content[position + 1]
-        if kind == _START_OF_SCAN:
-            # not before the pixels, where the end of a thumbnail may be
-            near_end = max(position, len(content) - 1024)
-            return components in (1, 3) and content.rfind(JPEG_END, near_end) >= 0
-        if kind in _START_OF_FRAME and kind not in _NOT_OF_FRAME:
-            components = content[position + 9]
-        position += 2 + int.from_bytes(content[position + 2 : position + 4], 'big')
-    return False
+    # not before the pixels, where the end of a thumbnail may be
+    near_end = max(header.scan, len(content) - 1024)
+    return header.components in (1, 3) and content.rfind(END, near_end) >= 0
 
 
 def _by_opencv(content: bytes) -> np.ndarray | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from shufflenet_runtime.engines import _load_openvino
 images = np.zeros((1, 3, 2, 2), np.uint8)
-first = _load_openvino(Path(sys.argv[1]), 1)
-second = _load_openvino(Path(sys.argv[1]), 1)
+first = _load_openvino(Path(sys.argv[1]), 1, 1)
+second = _load_openvino(Path(sys.argv[1]), 1, 1)
 for session in (first, second):
     assert session(images)['out'].shape == images.shape
 del session, first

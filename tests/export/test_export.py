@@ -19,11 +19,13 @@ from shufflenet_det.export import (
 from shufflenet_det.export.exporting import export
 from shufflenet_det.export.networks import exportable
 from shufflenet_det.export.onnx_file import write_onnx
+from shufflenet_runtime import Detector
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.apis import inference_detector
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -121,6 +123,20 @@ def test_tested_network_gives_boxes_of_the_original_image(cfg, exported, engine)
     assert (expected.labels == found.labels).all()
     torch.testing.assert_close(found.bboxes, expected.bboxes, atol=0.1, rtol=0)
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+def test_runtime_finds_in_an_image_file_what_mmdetection_finds(cfg, exported, files, engine):
+    model = random_detector(cfg)
+    model.cfg = cfg
+    path = str(files / '1.png')
+    expected = inference_detector(model, path).pred_instances
+    found = Detector(exported, engine, threads=1)(path)
+    assert len(expected) == len(found) > 20
+    assert found.labels.tolist() == expected.labels.tolist()
+    assert found.names == tuple(COCO_CLASSES[label] for label in expected.labels)
+    np.testing.assert_allclose(found.boxes, expected.bboxes, atol=0.1)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
 
 
 def refused(cfg: Config, checkpoint: str | Path, out: Path, error: type, **kwargs) -> str:

@@ -1,0 +1,177 @@
+"""The work of the command line: sources to results, drawn, shown, printed or written."""
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .classifier import Classification, Classifier
+from .description import read_description
+from .detector import Detections, Detector
+from .drawing import draw
+from .errors import ConfigError, DataError, EngineError
+from .output import JSONList, Pictures
+from .parallel import in_order
+from .predictor import Predictor
+from .progress import Progress
+from .sources import Frame, Source, open_sources
+
+_ESCAPE = 27
+# what is worth drawing, as MMDetection's tools have it
+_SCORE_THRESHOLD = 0.3
+
+
+@dataclass(frozen=True)
+class Run:
+    """The arguments of the command line, by their names."""
+
+    model: str
+    sources: list[str]
+    out_dir: str | None
+    json: str | None
+    show: bool
+    score_threshold: float | None
+    engine: str | None
+    threads: int
+    workers: int
+    max_frames: int | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an image: its pixels and what was found, or an error."""
+
+    frame: Frame
+    image: np.ndarray | None = None
+    found: Detections | Classification | None = None
+    error: Exception | None = None
+
+    def as_json(self) -> dict:
+        about = dict(image=self.frame.source)
+        if self.frame.number is not None:
+            about.update(frame=self.frame.number, seconds=round(self.frame.seconds, 3))
+        if self.error is not None:
+            return about | dict(error=str(self.error))
+        height, width = self.image.shape[:2]
+        return about | dict(width=width, height=height) | self.found.as_json()
+
+
+def run(args: Run) -> None:
+    """Do what the command line says.
+
+    Raises:
+        ShuffleNetDetError: something is wrong with the model, a source or an output.
+        DataError: some images could not be read, after all others are done.
+    """
+    predictor = _predictor(args)
+    sources = open_sources(args.sources, args.max_frames)
+    pictures = Pictures(args.out_dir, sources) if args.out_dir else None
+    counts = [source.count for source in sources]
+    progress = Progress(None if None in counts else sum(counts))
+    bad: list[Result] = []
+    with _json_list(args.json) as entries:
+        for source in sources:
+            with _ended(source, pictures):
+                for result in in_order(predicting(predictor), source.frames(), args.workers):
+                    progress.step()
+                    if entries:
+                        entries.add(result.as_json())
+                    if result.error is not None:
+                        print(f'error: {result.error}', file=sys.stderr)
+                        bad.append(result)
+                    elif not _deliver(args, source, result, pictures):
+                        break
+    print(
+        f'{progress.done} images with {predictor.engine}, {progress.rate():.1f} a second'
+        + ''.join(f'; wrote {path}' for path in (args.json, args.out_dir) if path)
+    )
+    if bad:
+        raise DataError(f'{len(bad)} of {progress.done} images failed, see above.')
+
+
+def _predictor(args: Run) -> Predictor:
+    common = (args.model, args.engine, args.threads, args.workers)
+    about = read_description(args.model)
+    threshold = args.score_threshold
+    if about['kind'] == 'classifier':
+        if threshold is not None:
+            raise ConfigError('--score-threshold is for detectors, and this is a classifier.')
+        return Classifier(*common)
+    if threshold is None and about['kind'] == 'detector':
+        threshold = max(_SCORE_THRESHOLD, about['thresholds']['score'])
+    return Detector(*common, threshold)
+
+
+def predicting(predictor: Predictor) -> Callable[[Frame], Result]:
+    """A function from a frame to its result."""
+
+    def predict(frame: Frame) -> Result:
+        try:
+            image = frame.read()
+            return Result(frame, image, predictor(image))
+        except (DataError, EngineError) as error:
+            # of this image: the others go on
+            return Result(frame, error=error)
+
+    return predict
+
+
+def _deliver(args: Run, source: Source, result: Result, pictures: Pictures | None) -> bool:
+    """Draw, show or print a result; whether to go on with this source."""
+    if not (pictures or args.json or args.show):
+        print(f'{result.frame.name}: {_line(result.found)}')
+    if not (pictures or args.show):
+        return True
+    drawn = draw(result.image, result.found)
+    if pictures:
+        pictures.add(source, result.frame, drawn)
+    return not args.show or _show(drawn, wait=result.frame.number is None)
+
+
+def _line(found: Detections | Classification) -> str:
+    if isinstance(found, Classification):
+        best = zip(found.names, found.probabilities[found.labels], strict=True)
+        return ', '.join(f'{name} {value:.3f}' for name, value in best)
+    return ', '.join(
+        f'{name} {score:.2f} at {" ".join(f"{x:.0f}" for x in box)}' for name, score, box in found
+    ) or 'nothing'
+
+
+def _show(image: np.ndarray, wait: bool) -> bool:
+    try:
+        cv2.imshow('shufflenet_runtime', image)
+        return cv2.waitKey(0 if wait else 1) != _ESCAPE
+    except cv2.error:
+        raise EngineError(
+            'this OpenCV has no windows: install opencv-python in the place of '
+            'opencv-python-headless, or use --out-dir.'
+        ) from None
+
+
+@contextmanager
+def _json_list(path: str | None) -> Iterator[JSONList | None]:
+    entries = JSONList(path) if path else None
+    done = False
+    try:
+        yield entries
+        done = True
+    finally:
+        if entries:
+            entries.close(keep=done)
+
+
+@contextmanager
+def _ended(source: Source, pictures: Pictures | None) -> Iterator[None]:
+    """Ends a source. To interrupt one without an end is the way to end it."""
+    done = False
+    # of a camera or a stream
+    endless = source.count is None and not source.files
+    try:
+        with suppress(KeyboardInterrupt) if endless else nullcontext():
+            yield
+        done = True
+    finally:
+        if pictures:
+            pictures.end_of_source(keep=done)

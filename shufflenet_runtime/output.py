@@ -1,0 +1,120 @@
+"""Results as files: pictures, videos and JSON, each as a whole or not at all."""
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .errors import ConfigError, DataError
+from .sources import Frame, Source
+
+
+class JSONList:
+    """A JSON file with a list, to which one entry after another is added.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._partial = _partial(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._partial.open('w', encoding='utf-8')
+        except OSError as error:
+            raise ConfigError(f'cannot write {path}: {error.strerror}. Name another.') from None
+        self._before = '[\n'
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry."""
+        self._file.write(self._before + json.dumps(entry, ensure_ascii=False))
+        self._before = ',\n'
+
+    def close(self, keep: bool) -> None:
+        """Give the file its name, or remove it."""
+        self._file.write('\n]\n' if self._before != '[\n' else '[]\n')
+        self._file.close()
+        _finish(self._partial, self.path, keep)
+
+
+class Pictures:
+    """Drawn images in a folder: a file for each image, a video for each video.
+
+    Args:
+        folder: to write to; it is made.
+        sources: whose pictures will come.
+
+    Raises:
+        ConfigError: the folder cannot be made, or a picture would replace another or its source.
+    """
+
+    def __init__(self, folder: str | Path, sources: Sequence[Source]) -> None:
+        self._folder = Path(folder)
+        names = Counter(name for source in sources for name in source.pictures)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f'{folder} would have two pictures named {twice[0]}: draw the sources one after '
+                f'another, each with a folder of its own.'
+            )
+        for file in (file for source in sources for file in source.files):
+            if file.name in names and file.resolve() == (self._folder / file.name).resolve():
+                raise ConfigError(f'the drawing would replace {file}: name another folder.')
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f'cannot make the folder {folder}: {error.strerror}.') from None
+        self._video: tuple[cv2.VideoWriter, Path, Path] | None = None
+
+    def add(self, source: Source, frame: Frame, image: np.ndarray) -> None:
+        """Add a picture.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        if frame.number is not None:
+            self._add_to_video(source, image)
+            return
+        path = self._folder / Path(frame.source).name
+        if not cv2.haveImageWriter(path.name):
+            raise DataError(f'cannot write {path}: OpenCV cannot write files of this kind.')
+        _, content = cv2.imencode(path.suffix, image)
+        partial = _partial(path)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+
+    def _add_to_video(self, source: Source, image: np.ndarray) -> None:
+        if self._video is None:
+            path = self._folder / source.pictures[0]
+            writer = cv2.VideoWriter(
+                str(_partial(path)), cv2.VideoWriter_fourcc(*'mp4v'), source.fps, image.shape[1::-1]
+            )
+            if not writer.isOpened():
+                raise DataError(f'cannot write {path}: OpenCV here cannot write MP4 videos.')
+            self._video = writer, _partial(path), path
+        self._video[0].write(image)
+
+    def end_of_source(self, keep: bool) -> None:
+        """Give a video its name, or remove it."""
+        if self._video:
+            writer, partial, path = self._video
+            writer.release()
+            _finish(partial, path, keep)
+            self._video = None
+
+
+def _partial(path: Path) -> Path:
+    # with the suffix at its end, by which OpenCV knows what to write
+    return path.with_name(f'.{os.getpid()}.{path.name}')
+
+
+def _finish(partial: Path, path: Path, keep: bool) -> None:
+    if keep:
+        os.replace(partial, path)
+    else:
+        partial.unlink()

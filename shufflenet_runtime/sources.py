@@ -1,0 +1,133 @@
+"""Where images come from: files, folders, videos, cameras."""
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .errors import ConfigError, DataError
+from .images import SUFFIXES, read_image
+
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
+CAMERA = 'camera:'
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image that can be read.
+
+    Attributes:
+        source: file, or video, that it comes from.
+        number: of the frame of a video, from 0; None for an image file.
+        seconds: from the start of a video.
+        read: gives its pixels (H, W, 3), blue, green, red.
+    """
+
+    source: str
+    number: int | None
+    seconds: float | None
+    read: Callable[[], np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.source if self.number is None else f'{self.source}, frame {self.number}'
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or a stream of images.
+
+    Attributes:
+        name: for reports.
+        count: number of images; None where nobody knows.
+        fps: frames a second of a video; None for files of images.
+        files: that are read, none of a camera or a stream.
+        pictures: names of the files that drawings of it go to, in the order of the images; one of
+            a video.
+        frames: gives the images, once.
+    """
+
+    name: str
+    count: int | None
+    fps: float | None
+    files: Sequence[Path]
+    pictures: Sequence[str]
+    frames: Callable[[], Iterator[Frame]]
+
+
+def open_sources(names: Sequence[str], most_frames: int | None = None) -> list[Source]:
+    """Sources by their names.
+
+    Args:
+        names: image files, folders of images, video files, ``camera:0`` and other numbers of
+            cameras, URLs of streams.
+        most_frames: of a video or camera; None for all.
+
+    Raises:
+        DataError: one does not exist, is an empty folder, or cannot be opened.
+        ConfigError: the number of a camera is none.
+    """
+    return [_open_source(name, most_frames) for name in names]
+
+
+def _open_source(name: str, most_frames: int | None) -> Source:
+    path = Path(name)
+    if name.startswith(CAMERA):
+        number = name.removeprefix(CAMERA)
+        if not number.isdigit():
+            raise ConfigError(f'{name}: write the number of the camera, as in {CAMERA}0.')
+        return _video(name, int(number), most_frames)
+    if '://' in name:
+        return _video(name, name, most_frames)
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not files:
+            raise DataError(f'no image in folder {path}: it needs files {", ".join(SUFFIXES)}.')
+        return _images(name, files)
+    if not path.exists():
+        raise DataError(f'not found: {path}')
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return _video(name, str(path), most_frames)
+    return _images(name, [path])
+
+
+def _images(name: str, files: Sequence[Path]) -> Source:
+    def frames() -> Iterator[Frame]:
+        for file in files:
+            yield Frame(str(file), None, None, lambda file=file: read_image(file))
+
+    return Source(name, len(files), None, files, [file.name for file in files], frames)
+
+
+def _video(name: str, where: str | int, most_frames: int | None) -> Source:
+    capture = cv2.VideoCapture(where)
+    if not capture.isOpened():
+        raise DataError(f'cannot open {name}: it is no video that OpenCV can read, or is in use.')
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    fps = fps if 0 < fps < 1000 else 25.0
+
+    def frames() -> Iterator[Frame]:
+        try:
+            for number, image in enumerate(islice(_read_all(capture), most_frames)):
+                yield Frame(name, number, number / fps, lambda image=image: image)
+        finally:
+            capture.release()
+
+    known = count if count > 0 and not isinstance(where, int) else None
+    if most_frames is not None:
+        known = min(most_frames, known or most_frames)
+    picture = f'{Path(name.replace(CAMERA, "camera-").rstrip("/")).stem}.mp4'
+    files = [Path(where)] if not isinstance(where, int) and '://' not in where else []
+    return Source(name, known, fps, files, [picture], frames)
+
+
+def _read_all(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    while True:
+        there, image = capture.read()
+        if not there:
+            return
+        yield image
