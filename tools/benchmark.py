@@ -3,6 +3,7 @@
 python tools/benchmark.py input [--data DIR] [--images N] [--rounds N] [--json FILE]
 python tools/benchmark.py backbone NAME ... [--batch N ...] [--size N ...] [--threads N ...]
 python tools/benchmark.py detector CONFIG ... [--peer-backbone mmpretrain] [--size HxW ...]
+python tools/benchmark.py engines [--engine NAME ...] [--network NAME ...] [--detectors N ...]
 """
 import argparse
 import json
@@ -10,13 +11,23 @@ import logging
 import tempfile
 from pathlib import Path
 
-from shufflenet_det.benchmark import backbone_speed, detector_speed, speed_report
+from shufflenet_det.benchmark import (
+    backbone_speed,
+    detector_speed,
+    engine_speed,
+    speed_report,
+)
 from shufflenet_det.benchmark.ablation import ablated
 from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import measure_input, write_photos
 from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.benchmark.networks import find_network
-from shufflenet_det.benchmark.options import add_speed_options, positive
+from shufflenet_det.benchmark.options import (
+    add_backbone_options,
+    add_detector_options,
+    add_engine_options,
+    add_input_options,
+)
 from shufflenet_det.benchmark.rendering import as_text
 from shufflenet_det.benchmark.speed import all_settings
 from shufflenet_det.engine import cli
@@ -31,58 +42,26 @@ def parse_args() -> argparse.Namespace:
     command = commands.add_parser(
         'input', help='images a second and core of the input pipeline, against Pillow + torchvision'
     )
-    command.add_argument(
-        '--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs'
-    )
-    command.add_argument('--images', type=positive, default=128, help='images to use (default 128)')
-    command.add_argument(
-        '--rounds', type=positive, default=11, help='turns of each side (default 11)'
-    )
-    command.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
+    add_input_options(command)
     command.set_defaults(run=measure_input_pipeline)
 
     command = commands.add_parser(
         'backbone', help='inference, deploy form and training step of backbones, side by side'
     )
-    command.add_argument(
-        'names',
-        nargs='+',
-        metavar='NAME',
-        help='shufflenet-v1-1x-g3 and other names of `tools/swap_backbone.py --list`, '
-        '"type=X key=value" in quotes, mmpretrain:<name of a ShuffleNet v1>, torchvision:<name>',
-    )
-    command.add_argument(
-        '--classifier', action='store_true', help='with pooling and classifier of 1000 classes'
-    )
-    command.add_argument('--compile', action='store_true', help='all sides through torch.compile')
-    command.add_argument(
-        '--ablate',
-        action='store_true',
-        help='each side of this package also with one optimisation after another switched off',
-    )
-    add_speed_options(command, size=(224, 224))
+    add_backbone_options(command)
     command.set_defaults(run=measure_backbones)
 
     command = commands.add_parser(
         'detector', help='prediction, deploy form and training step of detectors, and their parts'
     )
-    command.add_argument(
-        'names',
-        nargs='+',
-        metavar='CONFIG',
-        help='config files, names such as mmdet::..., or torchvision:<name>',
-    )
-    command.add_argument(
-        '--peer-backbone',
-        choices=['mmpretrain'],
-        help="each detector also with mmpretrain's ShuffleNet v1 and the same weights",
-    )
-    command.add_argument(
-        '--proposals', type=positive, help='RoIs in prediction (default: as each detector states)'
-    )
-    command.add_argument('--no-parts', action='store_true', help='only from end to end')
-    add_speed_options(command, size=(300, 400))
+    add_detector_options(command)
     command.set_defaults(run=measure_detectors)
+
+    command = commands.add_parser(
+        'engines', help="exported classifiers (the paper's Table 8) and detectors in their engines"
+    )
+    add_engine_options(command)
+    command.set_defaults(run=measure_engines)
     return parser.parse_args()
 
 
@@ -124,12 +103,24 @@ def measure_detectors(args: argparse.Namespace) -> None:
     report(args, tables if args.no_parts else tables + speed_report.parts_tables(rows), rows)
 
 
+def measure_engines(args: argparse.Namespace) -> None:
+    common = args.engine, args.threads, args.rounds, args.warmup
+    rows, tables = [], []
+    if args.network:
+        rows = engine_speed.measure_classifiers(args.network, args.size, *common)
+        tables = engine_speed.classifier_tables(rows)
+    if args.detectors:
+        found = engine_speed.measure_detectors(args.detectors, *common)
+        rows, tables = rows + found, tables + engine_speed.detector_tables(found)
+    report(args, tables, rows)
+
+
 def report(args: argparse.Namespace, tables: list, rows: list[dict]) -> None:
     about = speed_report.describe_run(rows, dict(rounds=args.rounds, warmup=args.warmup))
     print(speed_report.render(tables, about, args.markdown))
     if args.json:
         speed_report.write_json(args.json, about)
-    if args.plot:
+    if 'plot' in args and args.plot:
         speed_report.plot(rows, args.plot)
 
 

@@ -1,0 +1,172 @@
+"""Table 8 on this machine: networks and detectors in the engines that run exported ones."""
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shufflenet_runtime.engines import ENGINES
+
+import numpy as np
+
+from .detectors import Size
+from .engine_detectors import PEER, detector_runs
+from .engine_networks import PYTORCH, REFERENCE, TABLE_8, build_classifier, engine_run
+from .machine import threads as torch_threads
+from .paper_figures import DETECTOR_SHAPES, TIMED_SHAPES
+from .rendering import Column, Table
+from .timing import Run, Spread, speedup, spread, take_turns
+
+Key = tuple[str, str]
+"""Network and engine."""
+
+
+def measure_classifiers(
+    names: Sequence[str],
+    sizes: Sequence[Size],
+    engines: Sequence[str],
+    threads: int,
+    rounds: int,
+    warmup: int,
+) -> list[dict]:
+    """Time classifiers with AlexNet, all of one size in turns of one run.
+
+    Args:
+        names: of :data:`.engine_networks.TABLE_8`; AlexNet is added.
+        sizes: heights and widths of the image in pixels.
+        engines: of :data:`.engine_networks.SIDES`.
+        threads: of one inference.
+        rounds, warmup: see :func:`.timing.take_turns`.
+
+    Returns:
+        A row for each size, network and engine.
+
+    Raises:
+        EngineError: an engine is not installed.
+        ConfigError: a network cannot run at a size.
+    """
+    _require(engines)
+    names = list(dict.fromkeys([*names, REFERENCE]))
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
+            runs: dict[Key, Run] = {}
+            macs = {}
+            for name in names:
+                network = build_classifier(name, size)
+                macs[name] = network.macs
+                for engine in engines:
+                    place = Path(folder, f'{name}-{engine}')
+                    place.mkdir()
+                    runs[name, engine] = engine_run(
+                        network.source, engine, network.images(), place, threads
+                    )
+            times = take_turns(runs, rounds, warmup)
+        best = min(engines, key=lambda engine: float(np.median(times[REFERENCE, engine])))
+        for (name, engine), own in times.items():
+            row = _row(name, engine, size, threads, own)
+            if name != REFERENCE:
+                row |= _ratio('speedup', speedup(own, times[REFERENCE, engine]))
+                row |= _ratio('over_best', speedup(own, times[REFERENCE, best]))
+                row |= dict(theory=macs[REFERENCE] / macs[name])
+            rows.append(row | dict(macs=macs[name]) | _of_paper(name, size))
+    return rows
+
+
+def measure_detectors(
+    resolutions: Sequence[int], engines: Sequence[str], threads: int, rounds: int, warmup: int
+) -> list[dict]:
+    """Time detectors from end to end, all of one resolution in turns of one run.
+
+    Args:
+        resolutions: of :data:`.paper_figures.DETECTOR_SHAPES`.
+        engines: of :data:`.engine_networks.SIDES`; PyTorch is added.
+        threads, rounds, warmup: as in :func:`measure_classifiers`.
+
+    Returns:
+        A row for each resolution, detector and engine.
+    """
+    _require(engines)
+    engines = list(dict.fromkeys([PYTORCH, *engines]))
+    rows = []
+    for short in resolutions:
+        size = DETECTOR_SHAPES[short]
+        with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
+            runs = detector_runs(short, size, engines, Path(folder), threads)
+            times = take_turns(runs, rounds, warmup)
+        for (name, engine), own in times.items():
+            row = _row(name, engine, size, threads, own)
+            if engine != PYTORCH:
+                row |= _ratio('over_pytorch', speedup(own, times[name, PYTORCH]))
+            if name != PEER:
+                row |= _ratio('over_peer', speedup(own, times[PEER, engine]))
+            rows.append(row)
+    return rows
+
+
+def _require(engines: Sequence[str]) -> None:
+    """Miss an engine before minutes have passed."""
+    for engine in engines:
+        if engine in ENGINES:
+            ENGINES[engine].require()
+
+
+def _row(name: str, engine: str, size: Size, threads: int, times: Sequence[float]) -> dict:
+    own = spread(times)
+    about = dict(name=name, engine=engine, size=f'{size[0]}x{size[1]}', threads=threads)
+    about |= dict(batch=1, dtype='fp32', device='cpu')
+    return about | dict(median=own.median, low=own.low, high=own.high, seconds=list(times))
+
+
+def _ratio(key: str, ratio: Spread) -> dict:
+    return {key: ratio.median, f'{key}_low': ratio.low, f'{key}_high': ratio.high}
+
+
+def _of_paper(name: str, size: Size) -> dict:
+    """The paper's milliseconds at a size, and its speed-up over AlexNet."""
+    times, reference = TABLE_8[name].times, TABLE_8[REFERENCE].times
+    if size not in TIMED_SHAPES or not times:
+        return {}
+    index = TIMED_SHAPES.index(size)
+    row = dict(paper_ms=times[index])
+    return row if name == REFERENCE else row | dict(paper_speedup=reference[index] / times[index])
+
+
+def classifier_tables(rows: Sequence[Mapping]) -> list[Table]:
+    """A table for each size."""
+    columns = (
+        Column('model', 'network'),
+        Column('engine', 'engine'),
+        Column('median', 'ms', '.2f', scale=1e3),
+        Column('speedup', 'over AlexNet', '.1f'),
+        Column('theory', 'in theory', '.1f'),
+        Column('over_best', 'over the fastest AlexNet', '.1f'),
+        Column('paper_ms', "paper's ms", '.1f'),
+        Column('paper_speedup', "paper's speed-up", '.1f'),
+    )
+    return [
+        Table(f'Table 8 here: {size}, {_threads(rows)}, batch 1, fp32', columns, [
+            dict(row, model=TABLE_8[row['name']].model) for row in rows if row['size'] == size
+        ])
+        for size in dict.fromkeys(row['size'] for row in rows)
+    ]  # fmt: skip
+
+
+def detector_tables(rows: Sequence[Mapping]) -> list[Table]:
+    """A table for each resolution."""
+    columns = (
+        Column('name', 'detector'),
+        Column('engine', 'engine'),
+        Column('median', 'ms', '.1f', scale=1e3),
+        Column('over_pytorch', 'over PyTorch', '.2f'),
+        Column('over_peer', "over torchvision's", '.2f'),
+    )
+    return [
+        Table(f'Detectors from end to end: {size}, {_threads(rows)}, fp32', columns, [
+            row for row in rows if row['size'] == size
+        ])
+        for size in dict.fromkeys(row['size'] for row in rows)
+    ]  # fmt: skip
+
+
+def _threads(rows: Sequence[Mapping]) -> str:
+    number = rows[0]['threads']
+    return f'{number} thread{"s" if number > 1 else ""}'
