@@ -20,7 +20,7 @@ def run_document(document: Path, folder: Path, timeout: float = 600, **environme
 
     Args:
         document: Markdown file.
-        folder: where to run; ``tools``, ``configs`` and ``shufflenet_det`` are linked into it.
+        folder: where to run; the folders of the repository are linked into it.
         timeout: seconds for all blocks together.
         environment: further variables.
 
@@ -32,7 +32,7 @@ def run_document(document: Path, folder: Path, timeout: float = 600, **environme
     """
     blocks = bash_blocks(document)
     assert blocks, f'{document} has no bash block'
-    for name in ('configs', 'shufflenet_det', 'tools'):
+    for name in ('configs', 'shufflenet_det', 'shufflenet_runtime', 'tools'):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     # the interpreter of the tests, whatever `python` is elsewhere

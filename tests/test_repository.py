@@ -140,6 +140,7 @@ def test_wheel_holds_what_mim_looks_for(tmp_path):
     for config in (ROOT / 'configs').rglob('*.py'):
         assert f'shufflenet_det/.mim/{config.relative_to(ROOT).as_posix()}' in names
     assert 'shufflenet_det/compat/mmcv_ext/nms.py' in names
+    assert 'shufflenet_runtime/detector.py' in names
 
 
 def test_package_never_asks_for_an_mmcv_by_itself():

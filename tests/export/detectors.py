@@ -38,6 +38,12 @@ def detector_config(family: str, **options: object) -> Config:
     return load_config(str(path), SMALL[family] | options)
 
 
+def sample_config(family: str) -> Config:
+    """Config of the detector that is trained on the sample at 300 pixels."""
+    path = ROOT / f'configs/sample/faster-rcnn_shufflenet-v1-0.5x-g3_{family}_sample-300.py'
+    return load_config(str(path))
+
+
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Smooth noise (3, height, width) of uint8."""
     rng = np.random.default_rng(seed)

@@ -2,9 +2,11 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from shufflenet_runtime.sources import open_sources
+from shufflenet_runtime import cli
+from shufflenet_runtime.sources import Frame, Source, open_sources
 
 import cv2
 import numpy as np
@@ -158,7 +160,7 @@ def test_bad_input_leaves_nothing_behind(work, arguments, reason):
     assert sorted(work.rglob('*')) == before
 
 
-def test_a_run_that_breaks_off_keeps_no_half_of_a_file(work, monkeypatch):
+def test_a_run_that_breaks_off_keeps_no_half_of_a_file(work):
     # the second source cannot be drawn: its file has a suffix that OpenCV cannot write
     write_video(work / 'film.mp4')
     (work / 'odd.picture').write_bytes((work / 'pictures/0.png').read_bytes())
@@ -169,3 +171,31 @@ def test_a_run_that_breaks_off_keeps_no_half_of_a_file(work, monkeypatch):
     assert 'cannot write drawn/odd.picture' in process.stderr
     assert not (work / 'f.json').exists()
     assert [path.name for path in (work / 'drawn').iterdir()] == ['film.mp4']
+
+
+def frames_until_interrupted() -> Iterator[Frame]:
+    for number, color in enumerate(COLORS):
+        image = np.full((64, 80, 3), color, np.uint8)
+        yield Frame('camera:0', number, number / 5, lambda image=image: image)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('count', [None, 9], ids=['camera', 'video'])
+def test_to_interrupt_a_camera_is_to_end_it(work, monkeypatch, count):
+    files = [] if count is None else [work / 'film.mp4']
+    source = Source('a', count, 5.0, files, ['film.mp4'], frames_until_interrupted)
+    monkeypatch.setattr(cli, 'open_sources', lambda *_: [source])
+    arguments = cli.Run(
+        model=str(work / 'exported'), sources=['a'], out_dir=str(work / 'drawn'),
+        json=str(work / 'found.json'), show=False, score_threshold=None, engine=None, threads=1,
+        workers=1, max_frames=None,
+    )  # fmt: skip
+    if count is None:
+        cli.run(arguments)
+        assert len(json.loads((work / 'found.json').read_text())) == len(COLORS)
+        (drawn,) = open_sources([str(work / 'drawn/film.mp4')])
+        assert drawn.count == len(COLORS)
+        return
+    with pytest.raises(KeyboardInterrupt):
+        cli.run(arguments)
+    assert not (work / 'found.json').exists() and not list((work / 'drawn').iterdir())
