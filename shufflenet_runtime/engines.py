@@ -107,6 +107,8 @@ def _openvino_core() -> Any:
 
 
 def _load_openvino(path: Path, threads: int, workers: int) -> Session:
+    import openvino
+
     # float32 also where the processor has a faster type
     settings = {
         'INFERENCE_PRECISION_HINT': 'f32',
@@ -121,9 +123,12 @@ def _load_openvino(path: Path, threads: int, workers: int) -> Session:
     def run(images: np.ndarray) -> Outputs:
         if not hasattr(own, 'request'):
             own.request = network.create_infer_request()
-        results = own.request.infer([images])
+        request = own.request
+        # a dictionary of inputs and outputs takes a tenth of the time of a small network
+        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(images), shared_memory=True))
+        request.infer()
         # the request writes its next results into the same memory
-        return {name: results[output].copy() for name, output in outputs.items()}
+        return {name: request.get_tensor(output).data.copy() for name, output in outputs.items()}
 
     return run
 

@@ -105,6 +105,9 @@ def measure_detectors(args: argparse.Namespace) -> None:
 
 def measure_engines(args: argparse.Namespace) -> None:
     common = args.engine, args.threads, args.rounds, args.warmup
+    if args.rewrites:
+        rows = engine_speed.measure_rewrites(args.network[0], args.size[0], *common)
+        return report(args, [engine_speed.rewrite_table(rows)], rows)
     rows, tables = [], []
     if args.network:
         rows = engine_speed.measure_classifiers(args.network, args.size, *common)

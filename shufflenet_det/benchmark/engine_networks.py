@@ -1,5 +1,5 @@
 """The networks that ``tools/benchmark.py engines`` times: exported, with random weights."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..export import ExportError
 from ..export.networks import Exportable, exportable
 from ..export.onnx_file import WRITERS
+from ..export.rewrites import REWRITES, Rewrite
 from .complexity import count_config
 from .paper_figures import CLASSIFIERS, Row
 from .timing import Run
@@ -134,7 +135,12 @@ def random_image(size: Size) -> np.ndarray:
 
 
 def engine_run(
-    source: Exportable, engine: str, images: np.ndarray, folder: Path, threads: int
+    source: Exportable,
+    engine: str,
+    images: np.ndarray,
+    folder: Path,
+    threads: int,
+    rewrites: Sequence[Rewrite] | None = None,
 ) -> Run:
     """What runs a network once.
 
@@ -144,6 +150,7 @@ def engine_run(
         images: its input.
         folder: empty, for the exported files.
         threads: of one inference.
+        rewrites: of the exported network; by default those of the engine's format.
 
     Raises:
         EngineError: the engine is not installed, or cannot load the network.
@@ -153,8 +160,8 @@ def engine_run(
         return _eager(source.network, images)
     chosen = ENGINES[engine]
     try:
-        for name in dict.fromkeys(['onnx', chosen.format]):
-            WRITERS[name](source, folder)
+        chosen_rewrites = REWRITES[chosen.format] if rewrites is None else rewrites
+        WRITERS[chosen.format](source, folder, chosen_rewrites)
     except ExportError as error:
         raise ConfigError(f'{engine}: {error}') from None
     session = chosen.open(folder, threads)

@@ -7,6 +7,7 @@ from shufflenet_runtime.engines import ENGINES
 
 import numpy as np
 
+from ..export.rewrites import REWRITES, Rewrite
 from .detectors import Size
 from .engine_detectors import PEER, detector_runs
 from .engine_networks import PYTORCH, REFERENCE, TABLE_8, build_classifier, engine_run
@@ -69,6 +70,49 @@ def measure_classifiers(
                 row |= dict(theory=macs[REFERENCE] / macs[name])
             rows.append(row | dict(macs=macs[name]) | _of_paper(name, size))
     return rows
+
+
+def measure_rewrites(
+    name: str, size: Size, engines: Sequence[str], threads: int, rounds: int, warmup: int
+) -> list[dict]:
+    """Time a classifier without the rewrites of its engine, and with one after another.
+
+    Args:
+        name: of :data:`.engine_networks.TABLE_8`.
+        size: height and width of the image in pixels.
+        engines, threads, rounds, warmup: as in :func:`measure_classifiers`.
+
+    Returns:
+        A row for each engine and number of rewrites, beginning with none.
+    """
+    _require(engines)
+    steps = {
+        engine: [REWRITES[ENGINES[engine].format][:n] for n in range(1 + len(rewrites))]
+        for engine in engines
+        if engine in ENGINES and (rewrites := REWRITES[ENGINES[engine].format])
+    }
+    network, reference = (build_classifier(chosen, size) for chosen in (name, REFERENCE))
+    with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
+        runs: dict[Key, Run] = {}
+        for engine, chosen in steps.items():
+            for source, rewrites in [(reference, None), *((network, step) for step in chosen)]:
+                label = REFERENCE if rewrites is None else _label(rewrites)
+                place = Path(tempfile.mkdtemp(dir=folder))
+                runs[label, engine] = engine_run(
+                    source.source, engine, source.images(), place, threads, rewrites
+                )
+        times = take_turns(runs, rounds, warmup)
+    rows = []
+    for (label, engine), own in times.items():
+        if label != REFERENCE:
+            row = _row(name, engine, size, threads, own) | dict(rewrites=label)
+            row |= _ratio('over_none', speedup(own, times[_label(()), engine]))
+            rows.append(row | _ratio('speedup', speedup(own, times[REFERENCE, engine])))
+    return rows
+
+
+def _label(rewrites: Sequence[Rewrite]) -> str:
+    return f'+ {rewrites[-1].name}' if rewrites else 'none'
 
 
 def measure_detectors(
@@ -148,6 +192,21 @@ def classifier_tables(rows: Sequence[Mapping]) -> list[Table]:
         ])
         for size in dict.fromkeys(row['size'] for row in rows)
     ]  # fmt: skip
+
+
+def rewrite_table(rows: Sequence[Mapping]) -> Table:
+    """What one rewrite after another brings."""
+    columns = (
+        Column('engine', 'engine'),
+        Column('rewrites', 'rewrites'),
+        Column('median', 'ms', '.3f', scale=1e3),
+        Column('over_none', 'over none', '.2f'),
+        Column('speedup', 'over AlexNet', '.1f'),
+    )
+    model = TABLE_8[rows[0]['name']].model
+    return Table(
+        f'{model}: {rows[0]["size"]}, {_threads(rows)}, batch 1, fp32', columns, list(rows)
+    )
 
 
 def detector_tables(rows: Sequence[Mapping]) -> list[Table]:

@@ -123,6 +123,10 @@ def add_engine_options(command: argparse.ArgumentParser) -> None:
         metavar='N', help='resolutions of the detectors (default 300 600); none: no detectors',
     )  # fmt: skip
     command.add_argument(
+        '--rewrites', action='store_true',
+        help='instead: the first network at the first size with one rewrite after another',
+    )  # fmt: skip
+    command.add_argument(
         '--engine', nargs='+', default=SIDES, choices=SIDES, help='where to run (default all)'
     )
     command.add_argument('--threads', type=positive, default=1, help='default 1')

@@ -130,10 +130,8 @@ def export(
     # beside the folder to be, so that it can be renamed
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.absolute().parent))
     try:
-        for name in dict.fromkeys(['onnx', *formats]):
+        for name in formats:
             WRITERS[name](source, partial)
-        if 'onnx' not in formats:
-            (partial / FORMATS['onnx'].model).unlink()
         checked = {e.name: open_and_check(source, e, partial, pictures) for e in engines}
         content = _description(source, cfg, config_path, checkpoint, resize)
         content['engines'] = {

@@ -4,8 +4,9 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 from shufflenet_runtime.engines import FORMATS
 
@@ -14,6 +15,7 @@ import torch
 
 from ..errors import ShuffleNetDetError
 from .networks import Exportable
+from .rewrites import REWRITES, Rewrite, rewritten
 
 OPSET = 17
 """RoiAlign with half pixels came with 16; older engines do not know much newer ones."""
@@ -26,14 +28,22 @@ class ExportError(ShuffleNetDetError):
     """A network could not be exported, or what was exported does not agree with PyTorch."""
 
 
-def write_onnx(source: Exportable, folder: Path) -> None:
+def write_onnx(
+    source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES['onnx']
+) -> None:
     """Write ``model.onnx``.
+
+    Args:
+        source: the network.
+        folder: for the file.
+        rewrites: what to change for the engine.
 
     Raises:
         ExportError: an operator has no counterpart in ONNX, or the file is not valid.
     """
     import onnx
 
+    network = rewritten(source.network, rewrites)
     path = folder / FORMATS['onnx'].model
     height, width = source.size or (224, 288)
     images = _random_images(height, width)
@@ -43,7 +53,7 @@ def write_onnx(source: Exportable, folder: Path) -> None:
         warnings.simplefilter('ignore')
         try:
             torch.onnx.export(
-                source.network,
+                network,
                 (torch.from_numpy(images),),
                 str(path),
                 dynamo=False,
@@ -56,6 +66,10 @@ def write_onnx(source: Exportable, folder: Path) -> None:
             raise ExportError(f'torch cannot export this network: {error}') from None
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
+    for rewrite in rewrites:
+        if rewrite.graph is not None:
+            rewrite.graph(model)
+            onnx.save(model, str(path))
     foreign = sorted({node.domain for node in model.graph.node} - {'', 'ai.onnx'})
     if foreign:
         raise ExportError(f'the exported network has operators that are not ONNX: {foreign}.')
@@ -65,25 +79,41 @@ def _dicts(outputs: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]
     return {name: dict(axes) for name, axes in outputs.items() if axes}
 
 
-def write_openvino(source: Exportable, folder: Path) -> None:
-    """Write ``model.xml`` and ``model.bin`` from the ``model.onnx`` beside them.
+def write_openvino(
+    source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES['openvino']
+) -> None:
+    """Write ``model.xml`` and ``model.bin``, by way of ONNX.
+
+    Args:
+        source, folder, rewrites: as of :func:`write_onnx`.
 
     Raises:
-        ExportError: OpenVINO cannot convert it.
+        ExportError: it cannot be written as ONNX, or OpenVINO cannot convert that.
     """
     import openvino
 
-    try:
-        model = openvino.convert_model(str(folder / FORMATS['onnx'].model))
-        openvino.save_model(
-            model, str(folder / FORMATS['openvino'].model), compress_to_fp16=False
-        )
-    # its exceptions have no class of their own
-    except RuntimeError as error:
-        raise ExportError(f'OpenVINO cannot convert this network: {error}') from None
+    with tempfile.TemporaryDirectory() as work:
+        write_onnx(source, Path(work), rewrites)
+        try:
+            model = openvino.convert_model(str(Path(work) / FORMATS['onnx'].model))
+            openvino.save_model(
+                model, str(folder / FORMATS['openvino'].model), compress_to_fp16=False
+            )
+        # its exceptions have no class of their own
+        except RuntimeError as error:
+            raise ExportError(f'OpenVINO cannot convert this network: {error}') from None
+    changes = [rewrite.layers for rewrite in rewrites if rewrite.layers is not None]
+    if changes:
+        path = folder / FORMATS['openvino'].model
+        tree = ElementTree.parse(path)
+        for change in changes:
+            change(tree.getroot())
+        tree.write(path, encoding='utf-8', xml_declaration=True)
 
 
-def write_ncnn(source: Exportable, folder: Path) -> None:
+def write_ncnn(
+    source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES['ncnn']
+) -> None:
     """Write ``model.ncnn.param`` and ``model.ncnn.bin`` by way of pnnx.
 
     pnnx makes ncnn's own operator of the channel shuffle where it knows the size of the image, and
@@ -98,7 +128,8 @@ def write_ncnn(source: Exportable, folder: Path) -> None:
     images = torch.from_numpy(_random_images(height, width)).float()
     with tempfile.TemporaryDirectory() as work, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
-        torch.jit.trace(source.network, images, check_trace=False).save(f'{work}/model.pt')
+        network = rewritten(source.network, rewrites) if rewrites else source.network
+        torch.jit.trace(network, images, check_trace=False).save(f'{work}/model.pt')
         process = subprocess.run(
             [pnnx.EXEC_PATH, 'model.pt', f'inputshape=[1,3,{height},{width}]f32', 'fp16=0'],
             cwd=work, capture_output=True, text=True, check=False,
@@ -119,7 +150,7 @@ def _random_images(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (1, 3, height, width), dtype=np.uint8)
 
 
-WRITERS: Mapping[str, Callable[[Exportable, Path], None]] = {
+WRITERS: Mapping[str, Callable[..., None]] = {
     'onnx': write_onnx,
     'openvino': write_openvino,
     'ncnn': write_ncnn,

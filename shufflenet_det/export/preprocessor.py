@@ -15,11 +15,16 @@ class PlainPreprocessor(nn.Module):
 
     Args:
         preprocessor: of a detector or a classifier of this package.
+
+    Attributes:
+        divides: whether images are divided by their standard deviation; the first convolution may
+            do it instead.
     """
 
     def __init__(self, preprocessor: ImgDataPreprocessor | ClassifierPreprocessor) -> None:
         super().__init__()
         self.normalises = getattr(preprocessor, '_enable_normalize', True)
+        self.divides = self.normalises
         if self.normalises:
             for name in ('mean', 'std'):
                 self.register_buffer(name, getattr(preprocessor, name), persistent=False)
@@ -30,7 +35,9 @@ class PlainPreprocessor(nn.Module):
         """Images (N, 3, H, W) of uint8 to float32, padded at the right and at the bottom."""
         image = image.float()
         if self.normalises:
-            image = (image - self.mean) / self.std
+            image = image - self.mean
+        if self.divides:
+            image = image / self.std
         if self.divisor == 1:
             return image
         bottom, right = (self._missing(size) for size in image.shape[2:])
