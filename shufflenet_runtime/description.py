@@ -16,7 +16,8 @@ The keys, of format 1:
   done inside the network.
 - ``thresholds``: of a detector, for information: ``score``, ``iou``, ``max_per_image``.
 - ``engines``: by name, the ``model`` file to load, all of its ``files``, its ``format``, and what
-  validation found.
+  validation found. What a detector does between its two networks in ncnn is in a file of its own,
+  whose keys :mod:`.two_stage` lists.
 - ``files``: SHA-256 of each file.
 - ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
 """
@@ -82,8 +83,7 @@ def check_files(folder: str | Path, about: Mapping[str, Any], engine: str) -> No
     if engine not in engines:
         raise ConfigError(
             f'{folder} has no network for {engine}: name what it has one for, '
-            f'{" or ".join(engines)}, or export it for another engine if that can run a '
-            f'{about["kind"]}.'
+            f'{" or ".join(engines)}, or export it for {engine}.'
         )
     for name in engines[engine]['files']:
         path = Path(folder) / name

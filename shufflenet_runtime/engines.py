@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from . import ncnn_engine
 from .errors import ConfigError, EngineError
 from .packages import require
-
-Outputs = dict[str, np.ndarray]
-Session = Callable[[np.ndarray], Outputs]
-"""Images (N, 3, H, W) of uint8 to outputs by name; threads may call it at the same time."""
+from .sessions import Outputs, Session
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,10 @@ class Engine:
         format: name of the kind of file that it reads, and of the extra of shufflenet_det that
             brings it.
         model: name of that file in an exported folder.
-        files: all files that belong to it.
+        files: all files that belong to a network.
         load: from a file, a number of threads of one inference and one of inferences at the same
             time to a session.
+        detector_files: of a detector those besides ``files``.
     """
 
     name: str
@@ -40,6 +39,11 @@ class Engine:
     model: str
     files: tuple[str, ...]
     load: Callable[[Path, int, int], Session]
+    detector_files: tuple[str, ...] = ()
+
+    def files_of(self, kind: str) -> tuple[str, ...]:
+        """All files of a ``'detector'``, ``'classifier'`` or ``'backbone'``."""
+        return self.files + (self.detector_files if kind == 'detector' else ())
 
     def require(self) -> Any:
         """Import the engine.
@@ -133,44 +137,18 @@ def _load_openvino(path: Path, threads: int, workers: int) -> Session:
     return run
 
 
-def _load_ncnn(path: Path, threads: int, workers: int) -> Session:
-    import ncnn
-
-    network = ncnn.Net()
-    network.opt.num_threads = threads
-    for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic', 'bf16_storage'):
-        setattr(network.opt, f'use_{name}', False)
-    if network.load_param(str(path)) or network.load_model(str(path.with_suffix('.bin'))):
-        raise EngineError('it is damaged, or has an operator that ncnn does not know')
-    (image,), names = network.input_names(), network.output_names()
-
-    def run_one(pixels: np.ndarray) -> list[np.ndarray]:
-        extractor = network.create_extractor()
-        # it takes float32 alone, and neither copies nor keeps what it is given
-        pixels = np.ascontiguousarray(pixels, dtype=np.float32)
-        extractor.input(image, ncnn.Mat(pixels).clone())
-        results = []
-        for name in names:
-            status, result = extractor.extract(name)
-            if status:
-                raise EngineError(f'ncnn cannot run {path} on {pixels.shape}: status {status}')
-            results.append(np.array(result))
-        return results
-
-    def run(images: np.ndarray) -> Outputs:
-        results = zip(*map(run_one, images), strict=True)
-        return {name: np.stack(rows) for name, rows in zip(names, results, strict=True)}
-
-    return run
-
-
 ENGINES: Mapping[str, Engine] = {
     engine.name: engine
     for engine in (
         Engine('onnxruntime', 'onnx', 'model.onnx', ('model.onnx',), _load_onnxruntime),
         Engine('openvino', 'openvino', 'model.xml', ('model.xml', 'model.bin'), _load_openvino),
         Engine(
-            'ncnn', 'ncnn', 'model.ncnn.param', ('model.ncnn.param', 'model.ncnn.bin'), _load_ncnn
+            'ncnn',
+            'ncnn',
+            ncnn_engine.MODEL,
+            (ncnn_engine.MODEL, ncnn_engine.WEIGHTS),
+            ncnn_engine.load_ncnn,
+            (ncnn_engine.ROI_MODEL, ncnn_engine.ROI_WEIGHTS, ncnn_engine.SETTINGS),
         ),
     )
 }

@@ -19,7 +19,7 @@ from .torchvision_detector import find_torchvision
 
 PEER = f'{TORCHVISION}fasterrcnn_mobilenet_v3_large_320_fpn'
 FAMILIES = ('c4', 'fpn', 'light')
-# ncnn has no whole detectors
+# ncnn's RoI networks are not timed here yet
 ENGINES_OF_DETECTORS = (PYTORCH, 'onnxruntime', 'openvino')
 
 

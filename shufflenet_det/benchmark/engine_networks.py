@@ -160,8 +160,9 @@ def engine_run(
         return _eager(source.network, images)
     chosen = ENGINES[engine]
     try:
-        chosen_rewrites = REWRITES[chosen.format] if rewrites is None else rewrites
-        WRITERS[chosen.format](source, folder, chosen_rewrites)
+        # a format without rewrites has no argument for them
+        given = () if rewrites is None or not REWRITES[chosen.format] else (rewrites,)
+        WRITERS[chosen.format](source, folder, *given)
     except ExportError as error:
         raise ConfigError(f'{engine}: {error}') from None
     session = chosen.open(folder, threads)

@@ -3,9 +3,9 @@ from shufflenet_runtime.description import FORMAT, is_exported, read_description
 from shufflenet_runtime.engines import ENGINES, FORMATS, Engine, engine_named
 from shufflenet_runtime.errors import EngineError
 
+from .errors import ExportError
 from .evaluated import ExportedModel, use_exported
 from .exporting import export, load_model
-from .onnx_file import ExportError
 
 __all__ = [
     'ExportedModel',

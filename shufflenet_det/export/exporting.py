@@ -23,8 +23,8 @@ from ..engine.hooks import keys_of, require_complete
 from ..errors import ConfigError
 from ..evaluation.report import sha256_of, versions
 from ..weights import check_preprocessing
-from .networks import Exportable, exportable, labels_of
-from .onnx_file import IMAGE, OPSET, WRITERS
+from .networks import IMAGE, Exportable, exportable, labels_of
+from .onnx_file import OPSET, WRITERS
 from .pictures import from_files
 from .resizing import read_resize
 from .validation import Checked, choose_pictures, largest, open_and_check
@@ -102,7 +102,7 @@ def export(
         config_path: for the record.
         checkpoint: path or URL of its weights.
         out: folder to make; it appears when everything in it has been compared.
-        formats: ``'onnx'``, ``'openvino'``, and ``'ncnn'``, which is not for detectors.
+        formats: ``'onnx'``, ``'openvino'`` and ``'ncnn'``.
         images: pictures and folders of pictures to compare with; by default rendered scenes.
         backbone_only: whether to export the backbone alone.
 
@@ -119,11 +119,6 @@ def export(
     resize = read_resize(cfg)
     model, loaded = load_model(cfg, checkpoint)
     source = exportable(model, labels_of(cfg, loaded), resize, backbone_only)
-    if 'ncnn' in formats and source.kind == 'detector':
-        raise ConfigError(
-            'ncnn cannot run a whole two-stage detector: export it with --format onnx openvino, or '
-            'its backbone with --format ncnn --backbone-only.'
-        )
     channels = source.description['channels']
     pictures = choose_pictures(source, resize, list(from_files(images, resize, channels)))
     engines = [FORMATS[name] for name in formats]
@@ -138,12 +133,13 @@ def export(
             e.name: dict(
                 format=e.format,
                 model=e.model,
-                files=list(e.files),
+                files=list(e.files_of(source.kind)),
                 validation=largest(checked[e.name]),
             )
             for e in engines
         }
-        write_description(partial, content, [file for e in engines for file in e.files])
+        files = [file for e in engines for file in e.files_of(source.kind)]
+        write_description(partial, content, files)
         # the folder of mkdtemp is for its owner only
         partial.chmod(0o777 & ~_umask())
         os.rename(partial, out)

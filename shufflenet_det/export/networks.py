@@ -22,6 +22,9 @@ from ..weights.preprocessing import preprocessing_of
 from .detector import PlainDetector
 from .preprocessor import PlainPreprocessor
 
+IMAGE = 'image'
+"""Name of the input."""
+
 KINDS = ('detector', 'classifier', 'backbone')
 _IMAGE_AXES = {2: 'height', 3: 'width'}
 
@@ -48,6 +51,12 @@ class Exportable:
     predict: Callable[[np.ndarray], Outputs]
     size: tuple[int, int] | None = None
     description: Mapping[str, Any] = field(default_factory=dict)
+
+
+def random_images(source: Exportable) -> np.ndarray:
+    """An example of the input, (1, 3, H, W) of uint8."""
+    height, width = source.size or (224, 288)
+    return np.random.default_rng(0).integers(0, 256, (1, 3, height, width), dtype=np.uint8)
 
 
 class PlainClassifier(nn.Module):

@@ -1,7 +1,4 @@
-"""Writing a network as ONNX, that as OpenVINO's IR, and a network for ncnn."""
-import re
-import shutil
-import subprocess
+"""Writing a network as ONNX, and that as OpenVINO's IR."""
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -10,22 +7,15 @@ from xml.etree import ElementTree
 
 from shufflenet_runtime.engines import FORMATS
 
-import numpy as np
 import torch
 
-from ..errors import ShuffleNetDetError
-from .networks import Exportable
+from .errors import ExportError
+from .ncnn_file import write_ncnn
+from .networks import IMAGE, Exportable, random_images
 from .rewrites import REWRITES, Rewrite, rewritten
 
 OPSET = 17
 """RoiAlign with half pixels came with 16; older engines do not know much newer ones."""
-
-IMAGE = 'image'
-"""Name of the input."""
-
-
-class ExportError(ShuffleNetDetError):
-    """A network could not be exported, or what was exported does not agree with PyTorch."""
 
 
 def write_onnx(
@@ -45,8 +35,7 @@ def write_onnx(
 
     network = rewritten(source.network, rewrites)
     path = folder / FORMATS['onnx'].model
-    height, width = source.size or (224, 288)
-    images = _random_images(height, width)
+    images = random_images(source)
     with warnings.catch_warnings(), torch.no_grad():
         # the exporter that follows what the code does is deprecated for one that reads it; this
         # code is written for the first
@@ -109,45 +98,6 @@ def write_openvino(
         for change in changes:
             change(tree.getroot())
         tree.write(path, encoding='utf-8', xml_declaration=True)
-
-
-def write_ncnn(
-    source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES['ncnn']
-) -> None:
-    """Write ``model.ncnn.param`` and ``model.ncnn.bin`` by way of pnnx.
-
-    pnnx makes ncnn's own operator of the channel shuffle where it knows the size of the image, and
-    ncnn's operators work on any other.
-
-    Raises:
-        ExportError: pnnx cannot convert it, or makes of it what ncnn cannot load.
-    """
-    import pnnx
-
-    height, width = source.size or (224, 288)
-    images = torch.from_numpy(_random_images(height, width)).float()
-    with tempfile.TemporaryDirectory() as work, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter('ignore')
-        network = rewritten(source.network, rewrites) if rewrites else source.network
-        torch.jit.trace(network, images, check_trace=False).save(f'{work}/model.pt')
-        process = subprocess.run(
-            [pnnx.EXEC_PATH, 'model.pt', f'inputshape=[1,3,{height},{width}]f32', 'fp16=0'],
-            cwd=work, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        made = [Path(work, f'model.ncnn.{kind}') for kind in ('param', 'bin')]
-        if process.returncode or not all(path.is_file() for path in made):
-            raise ExportError(f'pnnx cannot convert this network: {process.stderr[-500:]}')
-        text = made[0].read_text()
-        # pnnx counts inputs and outputs
-        names = {'in0': IMAGE, **{f'out{i}': name for i, name in enumerate(source.outputs)}}
-        for old, new in names.items():
-            text = re.sub(rf'(?<=\s){old}(?=\s)', new, text)
-        (folder / FORMATS['ncnn'].model).write_text(text)
-        shutil.copyfile(made[1], folder / FORMATS['ncnn'].files[1])
-
-
-def _random_images(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (1, 3, height, width), dtype=np.uint8)
 
 
 WRITERS: Mapping[str, Callable[..., None]] = {

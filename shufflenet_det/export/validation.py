@@ -10,8 +10,8 @@ from shufflenet_runtime.engines import Engine, Outputs, Session
 import numpy as np
 
 from .agreement import BOX_TOLERANCE, LEAST_SCORE, SCORE_TOLERANCE, Difference, compare
+from .errors import ExportError
 from .networks import Exportable
-from .onnx_file import ExportError
 from .pictures import SHAPES, Picture, plain, rendered
 
 # pictures of a shape that are tried before PyTorch is said to be undecided on all of them

@@ -6,7 +6,7 @@ from pathlib import Path
 from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.detector import PlainDetector
 from shufflenet_det.export.networks import Exportable, exportable
-from shufflenet_det.export.onnx_file import write_onnx, write_openvino
+from shufflenet_det.export.onnx_file import WRITERS
 from shufflenet_det.models import switch_to_deploy
 from shufflenet_runtime.engines import ENGINES, Session
 
@@ -21,20 +21,16 @@ from .detectors import FAMILIES, detector_config, picture, predict, random_detec
 # neither is a multiple of 32, and neither is that of the export
 SIZES = ((170, 250), (261, 131))
 
-# those that run whole detectors
-WHOLE = ('onnxruntime', 'openvino')
-
-
 class Case:
     """A detector, what is exported of it, and the engines that have loaded that."""
 
     def __init__(self, model: TwoStageDetector, folder: Path) -> None:
         self.model, self.folder = model, folder
         self.source: Exportable = exportable(model, None, None)
-        write_onnx(self.source, folder)
-        write_openvino(self.source, folder)
+        for write in WRITERS.values():
+            write(self.source, folder)
         self.sessions: dict[str, Session] = {
-            name: ENGINES[name].open(folder, threads=1) for name in WHOLE
+            name: engine.open(folder, threads=1) for name, engine in ENGINES.items()
         }
 
 
@@ -72,7 +68,7 @@ def test_rewritten_code_gives_the_detections_of_mmdetection(cases, family, size)
     assert difference.boxes < 0.1
 
 
-@pytest.mark.parametrize('engine', WHOLE)
+@pytest.mark.parametrize('engine', ENGINES)
 @pytest.mark.parametrize('size', SIZES, ids=str)
 @pytest.mark.parametrize('family', FAMILIES)
 def test_engines_give_the_detections_of_mmdetection(cases, family, size, engine):

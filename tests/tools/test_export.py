@@ -23,7 +23,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = succeeded(
         run(
             command('export.py', CONFIG, folder / 'light.pth', '--out', folder / 'exported',
-                    '--format', 'onnx', 'openvino', '--images', folder / 'coco' / 'val2017'),
+                    '--format', 'onnx', 'ncnn', '--images', folder / 'coco' / 'val2017'),
             folder / 'coco',
         )
     )  # fmt: skip
@@ -35,7 +35,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_exported_detector_is_evaluated_as_its_checkpoint(files, tmp_path):
     found = {}
     for name, tested in (
-        ('openvino', [files / 'exported', '--engine', 'openvino']),
+        ('ncnn', [files / 'exported', '--engine', 'ncnn']),
         ('torch', [files / 'light.pth']),
     ):
         out, work_dir = tmp_path / f'{name}.json', tmp_path / name
@@ -50,7 +50,7 @@ def test_an_exported_detector_is_evaluated_as_its_checkpoint(files, tmp_path):
         assert json.loads((work_dir / 'metrics.json').read_text()).get('engine') == (
             None if name == 'torch' else name
         )
-    assert len(found['openvino']) == len(found['torch']) > 100
+    assert len(found['ncnn']) == len(found['torch']) > 100
     scores = [sorted(d['score'] for d in detections) for detections in found.values()]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 

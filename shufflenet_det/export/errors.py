@@ -1,0 +1,6 @@
+"""Errors of the export."""
+from ..errors import ShuffleNetDetError
+
+
+class ExportError(ShuffleNetDetError):
+    """A network could not be exported, or what was exported does not agree with PyTorch."""

@@ -1,0 +1,119 @@
+"""Networks in ncnn, and two-stage detectors of two of them."""
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from .errors import EngineError
+from .sessions import Outputs, Session
+from .two_stage import Features, TwoStageDetector
+
+MODEL, WEIGHTS = 'model.ncnn.param', 'model.ncnn.bin'
+"""Of a network; of a two-stage detector those of its first one."""
+ROI_MODEL, ROI_WEIGHTS = 'model.rois.ncnn.param', 'model.rois.ncnn.bin'
+"""Of the second network of a two-stage detector."""
+SETTINGS = 'model.ncnn.json'
+"""What a two-stage detector does between its networks (:mod:`.two_stage`)."""
+
+LEVEL, LOGITS, DELTAS = 'level', 'logits', 'deltas'
+"""Names of the outputs of a two-stage detector, of the first network with numbers."""
+
+
+class NcnnNetwork:
+    """A network in ncnn, which runs one image at a time.
+
+    Args:
+        path: its ``.param``; the ``.bin`` is beside it.
+        threads: of one inference.
+
+    Attributes:
+        outputs: their names.
+
+    Raises:
+        EngineError: ncnn cannot load it.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import ncnn
+
+        self._mat, self._path = ncnn.Mat, path
+        self._network = ncnn.Net()
+        self._network.opt.num_threads = threads
+        for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic', 'bf16_storage'):
+            setattr(self._network.opt, f'use_{name}', False)
+        weights = path.with_suffix('.bin')
+        if self._network.load_param(str(path)) or self._network.load_model(str(weights)):
+            raise EngineError('it is damaged, or has an operator that ncnn does not know')
+        (self._input,) = self._network.input_names()
+        self.outputs: list[str] = self._network.output_names()
+
+    def run(self, values: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """Run on one input without a batch dimension. Threads may call it at the same time.
+
+        Raises:
+            EngineError: it does not run on this input.
+        """
+        extractor = self._network.create_extractor()
+        # it takes float32 alone, and neither copies nor keeps what it is given
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        extractor.input(self._input, self._mat(values).clone())
+        results = []
+        for name in names:
+            status, result = extractor.extract(name)
+            if status:
+                raise EngineError(
+                    f'ncnn cannot run {self._path} on {values.shape}: status {status}'
+                )
+            results.append(np.array(result))
+        return results
+
+
+def load_ncnn(path: Path, threads: int, workers: int) -> Session:
+    """A session of ``shufflenet_runtime.engines`` for a network or a two-stage detector.
+
+    Args:
+        path: ``MODEL`` in an exported folder.
+        threads: of one inference.
+        workers: how many inferences there are at a time makes no difference to ncnn.
+    """
+    network = NcnnNetwork(path, threads)
+    settings = path.with_name(SETTINGS)
+    if settings.is_file():
+        return _two_stage(network, settings, threads)
+
+    def run(images: np.ndarray) -> Outputs:
+        results = zip(*(network.run(image, network.outputs) for image in images), strict=True)
+        return {name: np.stack(rows) for name, rows in zip(network.outputs, results, strict=True)}
+
+    return run
+
+
+def _two_stage(network: NcnnNetwork, path: Path, threads: int) -> TwoStageDetector:
+    settings = json.loads(path.read_text(encoding='utf-8'))
+    scales, levels = settings['rois']['scales'], settings['proposals']['strides']
+    counts = {LEVEL: len(scales), LOGITS: len(levels), DELTAS: len(levels)}
+    names = [f'{name}{number}' for name, count in counts.items() for number in range(count)]
+
+    def extract(image: np.ndarray) -> Features:
+        results = iter(network.run(image, names))
+        return Features(*([next(results) for _ in range(n)] for n in counts.values()))
+
+    rows = settings['rois']['rows']
+    # one RoI is too small to be shared among threads
+    second = NcnnNetwork(path.with_name(ROI_MODEL), threads if rows else 1)
+
+    def classify_some(rois: np.ndarray) -> list[list[np.ndarray]]:
+        return [second.run(roi, (LOGITS, DELTAS)) for roi in rois]
+
+    pool = ThreadPoolExecutor(threads)
+
+    def classify(rois: np.ndarray) -> tuple[np.ndarray, ...]:
+        if rows:
+            return tuple(second.run(rois.reshape(len(rois), -1), (LOGITS, DELTAS)))
+        parts = (pool.map if threads > 1 else map)(classify_some, np.array_split(rois, threads))
+        results = zip(*(result for part in parts for result in part), strict=True)
+        return tuple(map(np.stack, results))
+
+    return TwoStageDetector(settings, extract, classify)
