@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import shufflenet_det
+import shufflenet_runtime
 from shufflenet_det.compat import mmcv_ext
 
 import pytest
@@ -19,12 +20,17 @@ if not mmcv_ext.install():
     pytest.skip('compiled mmcv is installed: there is no stand-in to test',
                 allow_module_level=True)
 
-# The package without what its __init__ imports, which is everything.
+# The packages without what their __init__ imports, which is everything.
+FOLDERS = {
+    package.__name__: str(Path(package.__file__).parent)
+    for package in (shufflenet_det, shufflenet_runtime)
+}
 ALONE = f"""
 import sys, types
-package = types.ModuleType('shufflenet_det')
-package.__path__ = [{str(Path(shufflenet_det.__file__).parent)!r}]
-sys.modules['shufflenet_det'] = package
+for name, folder in {FOLDERS}.items():
+    package = types.ModuleType(name)
+    package.__path__ = [folder]
+    sys.modules[name] = package
 from shufflenet_det.compat import mmcv_ext
 """
 
