@@ -28,6 +28,9 @@ from .two_stage import FeatureNetwork, RoINetwork, describe
 ROIS = 'rois'
 """Name of the input of a detector's second network."""
 
+# parameters of Interp
+_HEIGHT_WIDTH = ('3=', '4=')
+
 
 def write_ncnn(source: Exportable, folder: Path) -> None:
     """Write ``model.ncnn.param`` and ``model.ncnn.bin``; of a detector these and three more.
@@ -39,7 +42,7 @@ def write_ncnn(source: Exportable, folder: Path) -> None:
     if isinstance(source.network, PlainDetector):
         _write_two_stage(source.network, images, folder)
     else:
-        _convert(source.network, images, IMAGE, list(source.outputs), folder / MODEL)
+        convert(source.network, images, IMAGE, list(source.outputs), folder / MODEL)
 
 
 def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path) -> None:
@@ -49,14 +52,14 @@ def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path) -> N
     levels, anchors = range(features.levels), range(len(detector.propose.strides))
     names = [f'{LEVEL}{i}' for i in levels]
     names += [f'{name}{i}' for name in (LOGITS, DELTAS) for i in anchors]
-    _convert(features, images, IMAGE, names, folder / MODEL)
+    convert(features, images, IMAGE, names, folder / MODEL)
     rois = RoINetwork(detector.detect, channels).eval()
-    _convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], folder / ROI_MODEL)
+    convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], folder / ROI_MODEL)
     settings = json.dumps(describe(detector, rois.rows), indent=2)
     (folder / SETTINGS).write_text(settings + '\n', encoding='utf-8')
 
 
-def _convert(
+def convert(
     network: nn.Module, example: Tensor, name: str, outputs: Sequence[str], path: Path
 ) -> None:
     """Write a network.
@@ -115,27 +118,31 @@ def _with_any_size(text: str) -> str:
     unknown = sorted({layer[0] for layer in layers if '.' in layer[0] or ':' in layer[0]})
     if unknown:
         raise ExportError(f'ncnn has no operator for {", ".join(unknown)} of this network.')
-    for layer in [layer for layer in layers if layer[0] == 'Interp']:
+    for layer in [layer for layer in layers if _has_height(layer)]:
         # name, number of inputs and outputs, their names, and parameters by number
-        name, count, _, source, result, *parameters = layer[1:]
+        name, _, _, source, result, *parameters = layer[1:]
         takers = [other for other in layers if result in _inputs(other)]
-        if count != '1' or [taker[0] for taker in takers] != ['BinaryOp']:
+        if [taker[0] for taker in takers] != ['BinaryOp'] or len(_inputs(takers[0])) != 2:
             raise ExportError(f'the size of {name} would be that of the example image in ncnn.')
         (taker,) = takers
-        position = next(i for i, blob in enumerate(taker[4:6], 4) if blob != result)
+        position = next(i for i in (4, 5) if taker[i] != result)
         other = taker[position]
         taker[position], reference = f'{other}_added', f'{other}_size'
-        kind = next(p for p in parameters if p.startswith('0='))
+        others = [p for p in parameters if not p.startswith(_HEIGHT_WIDTH)]
         layers.remove(layer)
         place = next(i for i, candidate in enumerate(layers) if candidate is taker)
         layers[place:place] = [
             ['Split', f'split_{other}', '1', '2', other, taker[position], reference],
             # width and height of the second input
-            ['Interp', name, '2', '1', source, reference, result, kind, '6=0', '9="1w,1h"'],
+            ['Interp', name, '2', '1', source, reference, result, *others, '9="1w,1h"'],
         ]
     blobs = sum(int(layer[3]) for layer in layers)
     header = [magic, f'{len(layers)} {blobs}']
     return '\n'.join([*header, *map(' '.join, layers)]) + '\n'
+
+
+def _has_height(layer: Sequence[str]) -> bool:
+    return layer[0] == 'Interp' and any(p.startswith(_HEIGHT_WIDTH) for p in layer)
 
 
 def _inputs(layer: Sequence[str]) -> Sequence[str]:
