@@ -45,7 +45,10 @@ class NcnnNetwork:
             setattr(self._network.opt, f'use_{name}', False)
         weights = path.with_suffix('.bin')
         if self._network.load_param(str(path)) or self._network.load_model(str(weights)):
-            raise EngineError('it is damaged, or has an operator that ncnn does not know')
+            raise EngineError(
+                f'{path.name} is damaged, or has something that ncnn {ncnn.__version__} does not '
+                f'know'
+            )
         (self._input,) = self._network.input_names()
         self.outputs: list[str] = self._network.output_names()
 

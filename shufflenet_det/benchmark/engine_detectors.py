@@ -19,8 +19,8 @@ from .torchvision_detector import find_torchvision
 
 PEER = f'{TORCHVISION}fasterrcnn_mobilenet_v3_large_320_fpn'
 FAMILIES = ('c4', 'fpn', 'light')
-# ncnn's RoI networks are not timed here yet
-ENGINES_OF_DETECTORS = (PYTORCH, 'onnxruntime', 'openvino')
+# torchvision's has no export for ncnn
+ENGINES_OF_PEER = (PYTORCH, 'onnxruntime', 'openvino')
 
 
 def detector_runs(
@@ -31,15 +31,14 @@ def detector_runs(
     Args:
         short: resolution of the configs, 300 or 600.
         size: height and width of the image in pixels.
-        engines: of :data:`.engine_networks.SIDES`; those without detectors are left out. PyTorch
-            is MMDetection's own ``predict``.
+        engines: of :data:`.engine_networks.SIDES`. PyTorch is MMDetection's own ``predict``.
+            torchvision's runs in :data:`ENGINES_OF_PEER` of them.
         folder: for the exported files.
         threads: of one inference.
 
     Returns:
         What runs each on one image, by name of the detector and engine.
     """
-    engines = [engine for engine in engines if engine in ENGINES_OF_DETECTORS]
     runs: dict[tuple[str, str], Run] = {}
     for family in FAMILIES:
         name = f'faster-rcnn_shufflenet-v1-0.5x-g3_{family}_2x_coco-{short}'
@@ -51,7 +50,7 @@ def detector_runs(
             place.mkdir()
             run = engine_run(source, engine, images, place, threads)
             runs[name, engine] = _predict(source.predict, images) if engine == PYTORCH else run
-    for engine in engines:
+    for engine in [engine for engine in engines if engine in ENGINES_OF_PEER]:
         runs[PEER, engine] = _peer_run(size, engine, folder, threads)
     return runs
 

@@ -140,7 +140,7 @@ def measure_detectors(
             row = _row(name, engine, size, threads, own)
             if engine != PYTORCH:
                 row |= _ratio('over_pytorch', speedup(own, times[name, PYTORCH]))
-            if name != PEER:
+            if name != PEER and (PEER, engine) in times:
                 row |= _ratio('over_peer', speedup(own, times[PEER, engine]))
             rows.append(row)
     return rows

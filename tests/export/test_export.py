@@ -200,6 +200,9 @@ def test_damaged_folders_are_refused(exported, tmp_path):
     ExportedModel(str(copy), 'onnxruntime')
     with pytest.raises(DataError, match=r'model\.bin is not the file'):
         ExportedModel(str(copy), 'openvino')
+    (copy / 'model.rois.ncnn.bin').write_bytes(b'')
+    with pytest.raises(DataError, match=r'model\.rois\.ncnn\.bin is not the file'):
+        ExportedModel(str(copy), 'ncnn')
     (copy / 'model.bin').unlink()
     with pytest.raises(DataError, match=r'model\.bin is missing'):
         ExportedModel(str(copy), 'openvino')
