@@ -166,8 +166,8 @@ def _json_list(path: str | None) -> Iterator[JSONList | None]:
 def _ended(source: Source, pictures: Pictures | None) -> Iterator[None]:
     """Ends a source. To interrupt one without an end is the way to end it."""
     done = False
-    # of a camera or a stream
-    endless = source.count is None and not source.files
+    # a camera or a stream
+    endless = not source.files
     try:
         with suppress(KeyboardInterrupt) if endless else nullcontext():
             yield

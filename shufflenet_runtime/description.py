@@ -1,8 +1,8 @@
 """``deploy.json``: all that a runtime must know of an exported network, without torch.
 
-The keys, of format 1:
+The keys, of format 2:
 
-- ``format``: 1. ``name``, ``kind`` (``detector``, ``classifier`` or ``backbone``), ``date``.
+- ``format``: 2. ``name``, ``kind`` (``detector``, ``classifier`` or ``backbone``), ``date``.
 - ``labels``: names by label, or null where the checkpoint does not tell them.
 - ``input``: ``name``, ``dtype`` (``uint8``), ``layout`` (``NCHW``), ``channels`` (``rgb`` or
   ``bgr``, the order in which the network wants them), ``batch``, ``height`` and ``width`` (null
@@ -22,14 +22,14 @@ The keys, of format 1:
 - ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
 """
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, DataError
 from .hashing import sha256
 
-FORMAT = 1
+FORMAT = 2
 FILE = 'deploy.json'
 
 
@@ -38,8 +38,9 @@ def is_exported(path: str | Path) -> bool:
     return (Path(path) / FILE).is_file()
 
 
-def write_description(folder: Path, content: Mapping[str, Any], files: Iterable[str]) -> None:
-    """Write ``deploy.json``, with the hashes of the files beside it."""
+def write_description(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write ``deploy.json``, with the hashes of the files of its engines, which are beside it."""
+    files = (name for engine in content['engines'].values() for name in engine['files'])
     hashes = {name: sha256(folder / name) for name in files}
     text = json.dumps({'format': FORMAT, **content, 'files': hashes}, indent=2)
     (folder / FILE).write_text(text + '\n', encoding='utf-8')

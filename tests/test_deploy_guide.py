@@ -1,6 +1,7 @@
 """docs/deploy.md, followed to the letter, from a checkpoint to a fresh environment."""
 import json
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -32,10 +33,12 @@ def link_packages(environment: Path) -> None:
         top = {Path(file).parts[0] for file in metadata.files(name)} - {'..'}
         for part in top:
             (target / part).symlink_to(Path(metadata.distribution(name).locate_file(part)))
-    wheels = environment / 'wheels'
+    wheels, source = environment / 'wheels', environment / 'source'
+    # pip builds where the source is
+    shutil.copytree(ROOT / 'shufflenet_runtime', source, ignore=shutil.ignore_patterns('build'))
     subprocess.run(
         [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation',
-         '--wheel-dir', str(wheels), str(ROOT / 'shufflenet_runtime')],
+         '--wheel-dir', str(wheels), str(source)],
         check=True,
     )  # fmt: skip
     (wheel,) = wheels.iterdir()

@@ -1,5 +1,5 @@
 """The networks that ``tools/benchmark.py engines`` times: exported, with random weights."""
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from ..errors import ConfigError
 from ..export import ExportError
 from ..export.networks import Exportable, exportable
 from ..export.onnx_file import WRITERS
-from ..export.rewrites import REWRITES, Rewrite
 from .complexity import count_config
 from .paper_figures import CLASSIFIERS, Row
 from .timing import Run
@@ -140,7 +139,7 @@ def engine_run(
     images: np.ndarray,
     folder: Path,
     threads: int,
-    rewrites: Sequence[Rewrite] | None = None,
+    write: Callable[[Exportable, Path], None] | None = None,
 ) -> Run:
     """What runs a network once.
 
@@ -150,7 +149,7 @@ def engine_run(
         images: its input.
         folder: empty, for the exported files.
         threads: of one inference.
-        rewrites: of the exported network; by default those of the engine's format.
+        write: writes the exported files; by default as ``tools/export.py`` does for the engine.
 
     Raises:
         EngineError: the engine is not installed, or cannot load the network.
@@ -160,9 +159,7 @@ def engine_run(
         return _eager(source.network, images)
     chosen = ENGINES[engine]
     try:
-        # a format without rewrites has no argument for them
-        given = () if rewrites is None or not REWRITES[chosen.format] else (rewrites,)
-        WRITERS[chosen.format](source, folder, *given)
+        (write or WRITERS[chosen.format])(source, folder)
     except ExportError as error:
         raise ConfigError(f'{engine}: {error}') from None
     session = chosen.open(folder, threads)

@@ -1,12 +1,14 @@
 """Table 8 on this machine: networks and detectors in the engines that run exported ones."""
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from shufflenet_runtime.engines import ENGINES
 
 import numpy as np
 
+from ..export.onnx_file import WRITERS
 from ..export.rewrites import REWRITES, Rewrite
 from .detectors import Size
 from .engine_detectors import PEER, detector_runs
@@ -96,10 +98,12 @@ def measure_rewrites(
         runs: dict[Key, Run] = {}
         for engine, chosen in steps.items():
             for source, rewrites in [(reference, None), *((network, step) for step in chosen)]:
-                label = REFERENCE if rewrites is None else _label(rewrites)
+                label, write = REFERENCE, WRITERS[ENGINES[engine].format]
+                if rewrites is not None:
+                    label, write = _label(rewrites), partial(write, rewrites=rewrites)
                 place = Path(tempfile.mkdtemp(dir=folder))
                 runs[label, engine] = engine_run(
-                    source.source, engine, source.images(), place, threads, rewrites
+                    source.source, engine, source.images(), place, threads, write
                 )
         times = take_turns(runs, rounds, warmup)
     rows = []
@@ -186,12 +190,8 @@ def classifier_tables(rows: Sequence[Mapping]) -> list[Table]:
         Column('paper_ms', "paper's ms", '.1f'),
         Column('paper_speedup', "paper's speed-up", '.1f'),
     )
-    return [
-        Table(f'Table 8 here: {size}, {_threads(rows)}, batch 1, fp32', columns, [
-            dict(row, model=TABLE_8[row['name']].model) for row in rows if row['size'] == size
-        ])
-        for size in dict.fromkeys(row['size'] for row in rows)
-    ]  # fmt: skip
+    named = [dict(row, model=TABLE_8[row['name']].model) for row in rows]
+    return _tables_by_size('Table 8 here', columns, named)
 
 
 def rewrite_table(rows: Sequence[Mapping]) -> Table:
@@ -204,9 +204,8 @@ def rewrite_table(rows: Sequence[Mapping]) -> Table:
         Column('speedup', 'over AlexNet', '.1f'),
     )
     model = TABLE_8[rows[0]['name']].model
-    return Table(
-        f'{model}: {rows[0]["size"]}, {_threads(rows)}, batch 1, fp32', columns, list(rows)
-    )
+    (table,) = _tables_by_size(model, columns, rows)
+    return table
 
 
 def detector_tables(rows: Sequence[Mapping]) -> list[Table]:
@@ -218,14 +217,15 @@ def detector_tables(rows: Sequence[Mapping]) -> list[Table]:
         Column('over_pytorch', 'over PyTorch', '.2f'),
         Column('over_peer', "over torchvision's", '.2f'),
     )
+    return _tables_by_size('Detectors from end to end', columns, rows)
+
+
+def _tables_by_size(
+    what: str, columns: tuple[Column, ...], rows: Sequence[Mapping]
+) -> list[Table]:
+    threads = rows[0]['threads']
+    how = f'{threads} thread{"s" if threads > 1 else ""}, batch 1, fp32'
     return [
-        Table(f'Detectors from end to end: {size}, {_threads(rows)}, fp32', columns, [
-            row for row in rows if row['size'] == size
-        ])
+        Table(f'{what}: {size}, {how}', columns, [row for row in rows if row['size'] == size])
         for size in dict.fromkeys(row['size'] for row in rows)
-    ]  # fmt: skip
-
-
-def _threads(rows: Sequence[Mapping]) -> str:
-    number = rows[0]['threads']
-    return f'{number} thread{"s" if number > 1 else ""}'
+    ]

@@ -138,8 +138,7 @@ def export(
             )
             for e in engines
         }
-        files = [file for e in engines for file in e.files_of(source.kind)]
-        write_description(partial, content, files)
+        write_description(partial, content)
         # the folder of mkdtemp is for its owner only
         partial.chmod(0o777 & ~_umask())
         os.rename(partial, out)

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from shufflenet_runtime.resizing import resize_image
+from shufflenet_runtime.sources import open_sources
 
 import numpy as np
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ..data.decode import decode_rgb, read_image_file
 from ..data.sample import render_scene
-from ..errors import DataError
 
 SHAPES = ('landscape', 'portrait', 'square')
 # plain areas, on which a detector should find nothing
@@ -79,16 +77,8 @@ def from_files(
     Raises:
         DataError: a path does not exist, holds no image, or is one that cannot be read.
     """
-    for path in map(Path, paths):
-        if not path.exists():
-            raise DataError(f'image not found: {path}')
-        files = [path]
-        if path.is_dir():
-            files = sorted(f for f in path.iterdir() if f.suffix.lower() in IMG_EXTENSIONS)
-        if not files:
-            raise DataError(f'no image in folder {path}.')
-        for file in files:
-            image = decode_rgb(read_image_file(str(file)), str(file)).permute(1, 2, 0).numpy()
-            image = resize_image(np.ascontiguousarray(image), resize)
-            name = f'{file.name} {image.shape[0]}x{image.shape[1]}'
+    for source in open_sources(list(map(str, paths))):
+        for frame in source.frames():
+            image = resize_image(np.ascontiguousarray(frame.read()[..., ::-1]), resize)
+            name = f'{Path(frame.source).name} {image.shape[0]}x{image.shape[1]}'
             yield Picture(name, as_input(image, channels))

@@ -184,7 +184,7 @@ def test_bad_input_is_refused_early(cfg, files, tmp_path, monkeypatch):
     assert 'not found' in refused(cfg, tmp_path / 'none.pth', out, CheckpointError)
     other = detector_config('c4')
     assert 'another network' in refused(other, checkpoint, out, CheckpointError)
-    assert 'image not found' in refused(cfg, checkpoint, out, DataError, images=['none.jpg'])
+    assert 'not found: none.jpg' in refused(cfg, checkpoint, out, DataError, images=['none.jpg'])
     monkeypatch.setitem(sys.modules, 'openvino', None)
     message = refused(cfg, checkpoint, out, EngineError, formats=['onnx', 'openvino'])
     assert 'pip install openvino' in message and 'extra openvino of shufflenet_det' in message
@@ -207,8 +207,8 @@ def test_damaged_folders_are_refused(exported, tmp_path):
     with pytest.raises(DataError, match=r'model\.bin is missing'):
         ExportedModel(str(copy), 'openvino')
     about = json.loads((copy / 'deploy.json').read_text())
-    (copy / 'deploy.json').write_text(json.dumps(about | dict(format=2)))
-    with pytest.raises(DataError, match='is of format 2'):
+    (copy / 'deploy.json').write_text(json.dumps(about | dict(format=1)))
+    with pytest.raises(DataError, match='is of format 1'):
         ExportedModel(str(copy))
     (copy / 'deploy.json').write_text('{')
     with pytest.raises(DataError, match='cannot read'):

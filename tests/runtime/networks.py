@@ -78,5 +78,5 @@ def _write(
             onnxruntime=dict(format='onnx', model='model.onnx', files=['model.onnx']),
         ),
     )
-    write_description(folder, content | about, ['model.onnx'])
+    write_description(folder, content | about)
     return folder

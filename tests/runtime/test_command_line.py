@@ -180,9 +180,12 @@ def frames_until_interrupted() -> Iterator[Frame]:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize('count', [None, 9], ids=['camera', 'video'])
-def test_to_interrupt_a_camera_is_to_end_it(work, monkeypatch, count):
-    files = [] if count is None else [work / 'film.mp4']
+@pytest.mark.parametrize(
+    'count, files',
+    [(None, []), (9, []), (9, [Path('film.mp4')])],
+    ids=['camera', 'camera with a limit', 'video'],
+)
+def test_to_interrupt_a_camera_is_to_end_it(work, monkeypatch, count, files):
     source = Source('a', count, 5.0, files, ['film.mp4'], frames_until_interrupted)
     monkeypatch.setattr(cli, 'open_sources', lambda *_: [source])
     arguments = cli.Run(
@@ -190,7 +193,7 @@ def test_to_interrupt_a_camera_is_to_end_it(work, monkeypatch, count):
         json=str(work / 'found.json'), show=False, score_threshold=None, engine=None, threads=1,
         workers=1, max_frames=None,
     )  # fmt: skip
-    if count is None:
+    if not files:
         cli.run(arguments)
         assert len(json.loads((work / 'found.json').read_text())) == len(COLORS)
         (drawn,) = open_sources([str(work / 'drawn/film.mp4')])

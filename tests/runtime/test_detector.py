@@ -3,6 +3,7 @@ import json
 import sys
 
 from shufflenet_runtime import Classifier, ConfigError, DataError, Detector, EngineError
+from shufflenet_runtime.description import write_description
 from shufflenet_runtime.network import open_network
 
 import cv2
@@ -143,10 +144,10 @@ def test_damaged_files_and_other_versions_are_refused(tmp_path):
     with pytest.raises(DataError, match=r'model\.onnx is missing'):
         Detector(folder)
     about = json.loads(description.read_text())
-    description.write_text(json.dumps(about | dict(format=2)))
-    with pytest.raises(DataError, match='is of format 2'):
+    description.write_text(json.dumps(about | dict(format=1)))
+    with pytest.raises(DataError, match='is of format 1'):
         Detector(folder)
-    for damage in ('{', '[]', '{"format": 1}', '{"format": 1, "input": 3}'):
+    for damage in ('{', '[]', '{"format": 2}', '{"format": 2, "input": 3}'):
         description.write_text(damage)
         with pytest.raises(DataError, match='cannot read .*Copy the folder anew'):
             Detector(folder)
@@ -156,9 +157,7 @@ def test_a_file_that_the_engine_refuses_is_named(tmp_path):
     folder = write_detector(tmp_path / 'exported')
     (folder / 'model.onnx').write_bytes(b'not a network')
     about = json.loads((folder / 'deploy.json').read_text())
-    from shufflenet_runtime.description import write_description
-
     del about['format'], about['files']
-    write_description(folder, about, ['model.onnx'])
+    write_description(folder, about)
     with pytest.raises(EngineError, match=r'onnxruntime cannot load .*model\.onnx'):
         Detector(folder)
