@@ -1,4 +1,5 @@
 """What the command line tools share: messages instead of tracebacks, configs, work folders."""
+import atexit
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from ..errors import ConfigError, ShuffleNetDetError
@@ -34,6 +36,21 @@ def run(main: Callable[[], None]) -> None:
         traceback.print_exc()
         _tell_torchrun(error)
         sys.exit(f'error: {type(error).__name__}: {message_of(error)}')
+    _end_of_worker()
+
+
+def _end_of_worker() -> None:
+    """End a process of several that train together, before Python takes itself apart.
+
+    Threads of PyTorch's backward passes may still ask for Python's lock then. Python ends a thread
+    that does, which C++ answers by aborting the process: a run that is done and saved would fail.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _tell_torchrun(error: Exception) -> None:

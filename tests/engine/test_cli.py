@@ -1,0 +1,61 @@
+"""How tools end."""
+import subprocess
+import sys
+
+import pytest
+
+from ..conftest import ROOT
+
+# what Python does at its own end, after the functions of atexit
+SCRIPT = """
+import atexit
+import sys
+
+import torch
+from shufflenet_det.engine import cli
+
+
+class Taken:
+    def __del__(self):
+        print('taken apart')
+
+
+kept = Taken()
+
+
+def main():
+    if sys.argv[1] == 'group':
+        torch.distributed.init_process_group(
+            'gloo', init_method='file://' + sys.argv[2], rank=0, world_size=1
+        )
+    atexit.register(print, 'at exit')
+    print('done')
+    if sys.argv[3:]:
+        raise FileNotFoundError('no such thing')
+
+
+cli.run(main)
+print('behind')
+"""
+
+
+@pytest.mark.parametrize(
+    'mode, printed',
+    [('alone', ['done', 'behind', 'at exit', 'taken apart']), ('group', ['done', 'at exit'])],
+)
+def test_a_process_of_several_ends_without_taking_python_apart(tmp_path, mode, printed):
+    process = run(mode, tmp_path / 'store')
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines() == printed
+
+
+def test_an_error_is_an_error_in_a_group_too(tmp_path):
+    process = run('group', tmp_path / 'store', 'fail')
+    assert process.returncode == 1 and 'error: no such thing' in process.stderr
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, '-c', SCRIPT, *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
