@@ -35,7 +35,9 @@ SMALL = [
     'test_dataloader.persistent_workers=False',
     'model.train_cfg.rcnn.sampler.num=8',
     'model.test_cfg.rpn.max_per_img=20',
-    'model.backbone.norm_eval=True',
+    # of batch norms with random weights the statistics have to be learned: with `norm_eval` scores
+    # underflow to 0 and some images have no detection at all
+    'randomness.seed=0',
 ]
 
 
@@ -144,9 +146,9 @@ def test_result_file_of_mmdetection(trained, tmp_path):
         )
     )  # fmt: skip
     for one, other in zip(pickle.loads(fused.read_bytes()), results, strict=True):
-        # of a training this short a detector may find few things, and none of them well
-        a, b = (result['pred_instances']['scores'][:10] for result in (one, other))
-        assert len(a) == len(b) > 0 and (a - b).abs().max() < 1e-3
+        a, b = (result['pred_instances']['scores'] for result in (one, other))
+        assert len(a) == len(b) == 100 and a[0] > 0.01  # of 80 classes at random
+        assert (a - b).abs().max() < 1e-4
 
 
 def test_image_demo_draws_and_writes(trained, tmp_path):
