@@ -8,7 +8,7 @@ from unittest import mock
 from torch import Tensor, nn
 
 from ..models import deploy as deploy_form
-from ..models import shuffle_unit
+from ..models import inference, shuffle_unit
 from ..models.fast import chain, compress, pixels
 from ..models.skeleton import UnitNet
 from ..models.staged import StagedBackbone
@@ -53,19 +53,22 @@ def _attribute(owner: object, name: str, value: object) -> Switch:
 SWITCHES: dict[str, tuple[Switch, tuple[str, ...]]] = {
     # the functions of a training step and the fused kernels put the channels last themselves
     'channels last': (_attribute(StagedBackbone, 'channels_last', False), (FORWARD,)),
-    'shuffle in one copy': (_shuffled_plainly, (FORWARD, DEPLOY, TRAIN)),
+    'shuffle in one copy': (_shuffled_plainly, (TRAIN,)),
     'stem as a function': (_attribute(UnitNet, 'fast_stem', False), (TRAIN,)),
-    'units as functions': (_attribute(shuffle_unit.ShuffleUnit, 'fast', False), (TRAIN,)),
+    'units as functions': (
+        _attribute(shuffle_unit.ShuffleUnit, 'way', lambda unit, trains, infers: None),
+        (FORWARD, DEPLOY, TRAIN),
+    ),
     'units in chains': (
-        _attribute(shuffle_unit.ShuffleUnit, 'can_join', lambda unit: False), (TRAIN,)
+        _attribute(shuffle_unit, '_joins', lambda module: False), (FORWARD, DEPLOY, TRAIN)
+    ),
+    'TorchScript': (
+        _attribute(inference, '_compiled', lambda function: function), (FORWARD, DEPLOY)
     ),
     'folded norms of wide maps': (_attribute(chain, '_FEWEST_TO_FOLD', 10**18), (TRAIN,)),
     'folded first norm': (_attribute(compress, '_folds', lambda weight, x: False), (TRAIN,)),
     'fused kernels': (_attribute(deploy_form, 'fuses', lambda x: False), (DEPLOY,)),
     'packed weights': (_attribute(deploy_form, 'pack', lambda weight, *where: weight), (DEPLOY,)),
-    'units without module calls': (
-        _attribute(shuffle_unit, 'runs_fused', lambda x: False), (DEPLOY,)
-    ),
     'any of it': (_all_off, (TRAIN,)),
 }  # fmt: skip
 """How to switch an optimisation off, and the modes that it is for."""

@@ -1,5 +1,5 @@
 """Networks for prediction only: convolutions with all folded into them that can be."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
-from .fast import is_observed
+from .fast import every_module_is_observed, is_observed
 from .onednn import convolve_fused, fuses, pack, size_class
 
 # weights are kept in the order for as many sizes of maps, each convolution's own
@@ -80,6 +80,7 @@ def runs_fused(x: Tensor) -> bool:
         and not torch.is_autocast_enabled('cpu')
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
+        and not every_module_is_observed()
     )
 
 
@@ -131,13 +132,18 @@ class DeployConv2d(nn.Module):
 
     def run_fused(self, x: Tensor, add: Tensor | None = None, relu: bool = False) -> Tensor:
         """As :meth:`forward` up to another activation than ReLU, where :func:`runs_fused`."""
-        size = size_class(x)
+        weight = self.packed(x.shape)
+        return convolve_fused(x, weight, self.bias, *self._where, relu or self.relu, add)
+
+    def packed(self, shape: Sequence[int]) -> Tensor:
+        """The weight in the order that the kernel reads for maps of ``shape`` (N, C, H, W)."""
+        size = size_class(shape)
         weight = self._packed.get(size)
         if weight is None:
             if len(self._packed) == _MOST_SIZES:
                 self._packed.clear()
-            weight = self._packed[size] = pack(self.weight, *self._where, x.shape)
-        return convolve_fused(x, weight, self.bias, *self._where, relu or self.relu, add)
+            weight = self._packed[size] = pack(self.weight, *self._where, shape)
+        return weight
 
     def train(self, mode: bool = True) -> Self:
         """Refuse training mode: there are no statistics left to train."""

@@ -1,41 +1,57 @@
 """The ShuffleNet unit: pointwise group convolution, channel shuffle, depthwise convolution."""
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer
 from mmdet.models.layers import SELayer
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..errors import ConfigError
 from .deploy import DeployConv2d, runs_fused
-from .fast import is_observed, train_units, trains_as_function, trains_here
+from .fast import (
+    evaluates_as_function,
+    is_observed,
+    train_units,
+    trains_as_function,
+    trains_here,
+)  # fmt: skip
+from .inference import run_deployed, run_evaluated
 from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups
 from .unit import Unit, layer_settings
 from .widths import BOTTLENECK_RATIO, SE_RATIO
 
+Way = Callable[[Sequence['ShuffleUnit'], Tensor], Tensor]
+
 
 def run_units(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """Modules one after another; ShuffleNet units in training as one function where that can be.
+    """Modules one after another; ShuffleNet units as one function where that can be.
 
     Args:
         modules: units and others, each called with the result of the one before.
         x: (N, C, H, W).
     """
-    if not trains_here(x):
-        fused = runs_fused(x)
-        for module in modules:
-            direct = fused and isinstance(module, ShuffleUnit) and module.is_direct()
-            x = module.run_fused(x) if direct else module(x)
-        return x
+    trains, infers = trains_here(x), runs_fused(x)
     pending: list[ShuffleUnit] = []
+    way = None
     for module in modules:
-        if isinstance(module, ShuffleUnit) and module.can_join():
+        own = module.way(trains, infers) if _joins(module) else None
+        if pending and own is not way:
+            x, pending = way(pending, x), []
+        if own is None:
+            x = module(x)
+        else:
             pending.append(module)
-            continue
-        x = module(train_units(pending, x) if pending else x)
-        pending = []
-    return train_units(pending, x) if pending else x
+        way = own
+    return way(pending, x) if pending else x
+
+
+def _joins(module: nn.Module) -> bool:
+    """Whether a module can be run in one function with those before and after it."""
+    return (
+        isinstance(module, ShuffleUnit)
+        and not is_observed(module)
+        and not (module.with_cp and torch.is_grad_enabled())
+    )
 
 
 class ShuffleUnit(Unit):
@@ -59,8 +75,8 @@ class ShuffleUnit(Unit):
         with_cp: recompute the unit in the backward pass to save memory.
 
     Attributes:
-        fast: whether training on CPU runs as one function (:mod:`.fast`), which gives the same
-            results, but no gradients of gradients.
+        fast: whether training (:mod:`.fast`) and evaluation (:mod:`.inference`) on CPU run as one
+            function, which gives the same results, but no gradients of gradients.
     """
 
     fast: bool = True
@@ -126,10 +142,9 @@ class ShuffleUnit(Unit):
         self.act = build_activation_layer(act_cfg)
 
     def _forward(self, x: Tensor) -> Tensor:
-        if trains_here(x) and trains_as_function(self):
-            return train_units([self], x)
-        if self._is_fused() and runs_fused(x):
-            return self.run_fused(x)
+        way = self.way(trains_here(x), runs_fused(x))
+        if way is not None:
+            return way([self], x)
         out = self.depthwise_conv3x3_bn(self.g_conv_1x1_compress(x))
         if self.shuffle_groups > 1:
             out = channel_shuffle(out, self.shuffle_groups)
@@ -141,33 +156,32 @@ class ShuffleUnit(Unit):
     @property
     def conv_layers(self) -> tuple[nn.Module, nn.Module, nn.Module]:
         """The three convolutions with their batch norms, in their order."""
-        return self.g_conv_1x1_compress, self.depthwise_conv3x3_bn, self.g_conv_1x1_expand
+        # Module.__getattr__ takes long where a whole unit takes a tenth of a millisecond
+        own = self._modules
+        return own['g_conv_1x1_compress'], own['depthwise_conv3x3_bn'], own['g_conv_1x1_expand']
 
-    def can_join(self) -> bool:
-        """Whether it can be trained on CPU in one function with the units before and after it."""
-        return not (self.with_cp or is_observed(self)) and trains_as_function(self)
+    def way(self, trains: bool, infers: bool) -> Way | None:
+        """The function that runs units like this one, one after another, or none.
 
-    def _is_fused(self) -> bool:
+        Args:
+            trains: what :func:`.fast.trains_here` says of the input.
+            infers: what :func:`.deploy.runs_fused` says of it.
+        """
+        if trains:
+            return train_units if trains_as_function(self) else None
+        if infers and self._is_deployed():
+            return run_deployed
+        if infers and not torch.is_grad_enabled() and evaluates_as_function(self):
+            return run_evaluated
+        return None
+
+    def _is_deployed(self) -> bool:
         """Whether the convolutions are in their deploy form and the last can do what follows."""
+        layers, own = self.conv_layers, self._modules
         return (
-            all(type(layer) is DeployConv2d for layer in self.conv_layers)
-            and type(self.g_conv_1x1_compress.act) is nn.Identity
-            and isinstance(self.se, nn.Identity)
-            and type(self.act) is nn.ReLU
+            all(type(layer) is DeployConv2d for layer in layers)
+            and type(layers[0]._modules['act']) is nn.Identity
+            and isinstance(own['se'], nn.Identity)
+            and type(own['act']) is nn.ReLU
+            and not any(map(is_observed, layers))
         )
-
-    def is_direct(self) -> bool:
-        """Whether :meth:`run_fused` does all that a call of this module would."""
-        return not is_observed(self) and self._is_fused()
-
-    def run_fused(self, x: Tensor) -> Tensor:
-        """As a call in deploy form, where :func:`.deploy.runs_fused`: convolutions are not called
-        as modules, which for a small image takes a tenth of the time."""
-        out = self.g_conv_1x1_compress.run_fused(x)
-        out = self.depthwise_conv3x3_bn.run_fused(out)
-        if self.shuffle_groups > 1:
-            out = channel_shuffle(out, self.shuffle_groups)
-        if self.stride == 1:
-            return self.g_conv_1x1_expand.run_fused(out, x, relu=True)
-        out = self.g_conv_1x1_expand.run_fused(out, relu=True)
-        return torch.cat((F.avg_pool2d(x, 3, 2, 1), out), dim=1)

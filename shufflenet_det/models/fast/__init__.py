@@ -1,8 +1,15 @@
 """Training steps on CPU in which several layers run as one function, with the same results."""
 from .chain import train_units
-from .conditions import is_observed, trains_as_function, trains_here
+from .conditions import (
+    evaluates_as_function,
+    every_module_is_observed,
+    is_observed,
+    trains_as_function,
+    trains_here,
+)  # fmt: skip
 from .stem import stem_fits, train_stem
 
 __all__ = [
-    'is_observed', 'stem_fits', 'train_stem', 'train_units', 'trains_as_function', 'trains_here',
+    'evaluates_as_function', 'every_module_is_observed', 'is_observed', 'stem_fits',
+    'train_stem', 'train_units', 'trains_as_function', 'trains_here',
 ]  # fmt: skip

@@ -1,9 +1,10 @@
-"""Which layers, and when, can be trained as part of one function with others."""
+"""Which layers, and when, can be run as part of one function with others."""
 from typing import TYPE_CHECKING
 
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from ..onednn import fuses
 
@@ -22,18 +23,30 @@ def trains_here(x: Tensor) -> bool:
         and (fuses(x) or (x.device.type == 'cpu' and x.dtype == torch.float64))
         and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
         and not torch.is_autocast_enabled('cpu')
+        and not every_module_is_observed()
     )
 
 
 def trains_as_function(unit: 'ShuffleUnit') -> bool:
     """Whether a unit's layers can be trained as part of a function, where :func:`trains_here`."""
     return (
+        unit.training
+        and _is_plain_unit(unit)
+        and len({layer.norm.training for layer in unit.conv_layers}) == 1
+    )
+
+
+def evaluates_as_function(unit: 'ShuffleUnit') -> bool:
+    """Whether a unit's batch norms can be folded into its convolutions for one forward pass."""
+    return _is_plain_unit(unit) and not any(layer.norm.training for layer in unit.conv_layers)
+
+
+def _is_plain_unit(unit: 'ShuffleUnit') -> bool:
+    return (
         unit.fast
-        and unit.training
         and isinstance(unit.se, nn.Identity)
         and type(unit.act) is nn.ReLU
         and all(map(is_plain, unit.conv_layers))
-        and len({layer.norm.training for layer in unit.conv_layers}) == 1
     )
 
 
@@ -62,3 +75,8 @@ def is_observed(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
     )
+
+
+def every_module_is_observed() -> bool:
+    """Whether somebody has asked to see what goes through all modules, as counters of FLOPs do."""
+    return bool(_has_any_global_hook())

@@ -1,0 +1,142 @@
+"""Units in inference run in one call: the results of their layers, whatever was changed before."""
+from copy import deepcopy
+from unittest.mock import Mock
+
+from shufflenet_det.models import ShuffleNetV1, inference, onednn, switch_to_deploy
+from shufflenet_det.models.shuffle import channel_shuffle, shuffle_pixels
+from shufflenet_det.models.shuffle_unit import ShuffleUnit
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+
+needs_onednn = pytest.mark.skipif(
+    not onednn.is_available(), reason='this PyTorch has no fused convolutions'
+)
+
+
+def network(**settings: object) -> ShuffleNetV1:
+    """A network whose batch norms have seen something."""
+    torch.manual_seed(0)
+    model = ShuffleNetV1(**settings)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+    return model.eval()
+
+
+def by_layers(model: ShuffleNetV1, x: torch.Tensor) -> list[torch.Tensor]:
+    plain = deepcopy(model)
+    for module in plain.modules():
+        if isinstance(module, ShuffleUnit):
+            module.fast = False
+    return plain(x)
+
+
+def assert_same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+@needs_onednn
+@pytest.mark.parametrize('shuffle', ['standard', 'transposed', 'none'])
+@pytest.mark.parametrize('groups', [1, 2, 3, 4, 8])
+@torch.no_grad()
+def test_evaluation_equals_the_layers(groups, shuffle, monkeypatch):
+    model = network(groups=groups, widen_factor=0.5, shuffle=shuffle)
+    run = Mock(wraps=inference._compiled(inference._fold_and_run))
+    monkeypatch.setattr(inference, '_compiled', lambda function: run)
+    for shape in ((1, 3, 64, 64), (3, 3, 75, 97)):
+        x = torch.rand(shape)
+        assert_same(model(x), by_layers(model, x))
+    # once for each stage
+    assert run.call_count == 6
+
+
+@torch.no_grad()
+def test_parameters_are_read_anew_each_time():
+    model = network(widen_factor=0.25)
+    x = torch.rand(1, 3, 64, 64)
+    before = model(x)[-1]
+    # a way that leaves no trace in the parameter
+    model.layers[2][1].g_conv_1x1_compress.norm.running_var.data.mul_(2)
+    assert not torch.allclose(model(x)[-1], before)
+    assert_same(model(x), by_layers(model, x))
+
+
+@pytest.mark.parametrize('form', ['evaluation', 'deploy'])
+@torch.no_grad()
+def test_observers_see_what_goes_through_layers(form):
+    model = network(widen_factor=0.25)
+    if form == 'deploy':
+        switch_to_deploy(model)
+    x = torch.rand(1, 3, 64, 64)
+    expected = model(x)
+    seen = []
+    unit = model.layers[1][1]
+    unit.g_conv_1x1_expand.register_forward_hook(lambda *args: seen.append(args[0]))
+    unit.register_forward_hook(lambda *args: seen.append(args[0]))
+    assert_same(model(x), expected)
+    assert seen == [unit.g_conv_1x1_expand, unit]
+
+    everything = []
+    handle = register_module_forward_hook(lambda module, *_: everything.append(module))
+    try:
+        assert_same(model(x), expected)
+    finally:
+        handle.remove()
+    units = [module for module in model.modules() if isinstance(module, ShuffleUnit)]
+    for module in units:
+        assert {module, *module.conv_layers} <= set(everything)
+
+
+@needs_onednn
+@torch.no_grad()
+def test_without_torchscript_the_results_are_the_same(monkeypatch):
+    model = network(widen_factor=0.25)
+    deployed = switch_to_deploy(deepcopy(model))
+    x = torch.rand(2, 3, 64, 64)
+    expected = model(x), deployed(x)
+
+    def refuse(function: object) -> None:
+        raise RuntimeError('no TorchScript here')
+
+    inference._compiled.cache_clear()
+    monkeypatch.setattr(torch.jit, 'script', refuse)
+    try:
+        assert inference._compiled(inference._run) is inference._run
+        assert_same(model(x), expected[0])
+        assert_same(deployed(x), expected[1])
+    finally:
+        inference._compiled.cache_clear()
+
+
+def test_evaluation_with_gradients():
+    model = network(widen_factor=0.25)
+    x = torch.rand(1, 3, 64, 64, requires_grad=True)
+    model(x)[-1].sum().backward()
+    assert x.grad.any()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize('groups', [2, 3, 4, 5, 8, 12, 40])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_shuffle_kernels_agree(groups, dtype):
+    x = torch.randn(2, 120, 5, 7, dtype=dtype)
+    expected = x.view(2, groups, 120 // groups, 5, 7).transpose(1, 2).reshape(x.shape)
+    last = x.contiguous(memory_format=torch.channels_last)
+    for out in (
+        channel_shuffle(last, groups),
+        shuffle_pixels(last, groups),
+        shuffle_pixels(last, groups, native=False),
+        channel_shuffle(x, groups),
+    ):
+        assert torch.equal(out, expected)
+    assert channel_shuffle(last, groups).is_contiguous(memory_format=torch.channels_last)
+    last.requires_grad_()
+    channel_shuffle(last, groups).square().sum().backward()
+    torch.testing.assert_close(last.grad, 2 * last)
