@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.utils import prune
 
 needs_onednn = pytest.mark.skipif(
     not onednn.is_available(), reason='this PyTorch has no fused convolutions'
@@ -113,6 +114,20 @@ def test_without_torchscript_the_results_are_the_same(monkeypatch):
         assert_same(deployed(x), expected[1])
     finally:
         inference._compiled.cache_clear()
+
+
+@torch.no_grad()
+def test_pruned_and_replaced_parts_are_run_as_they_are():
+    model = network(widen_factor=0.25)
+    x = torch.rand(1, 3, 64, 64)
+    before = model(x)[-1]
+    prune.l1_unstructured(model.layers[2][1].g_conv_1x1_expand.conv, 'weight', amount=0.5)
+    pruned = model(x)[-1]
+    assert not torch.allclose(pruned, before)
+    assert_same(model(x), by_layers(model, x))
+    model.layers[1][2].act = nn.Tanh()
+    assert not torch.allclose(model(x)[-1], pruned)
+    assert_same(model(x), by_layers(model, x))
 
 
 def test_evaluation_with_gradients():

@@ -38,32 +38,39 @@ def trains_as_function(unit: 'ShuffleUnit') -> bool:
 
 def evaluates_as_function(unit: 'ShuffleUnit') -> bool:
     """Whether a unit's batch norms can be folded into its convolutions for one forward pass."""
-    return _is_plain_unit(unit) and not any(layer.norm.training for layer in unit.conv_layers)
+    return _is_plain_unit(unit) and not any(
+        layer._modules[layer.norm_name].training for layer in unit.conv_layers
+    )
 
 
 def _is_plain_unit(unit: 'ShuffleUnit') -> bool:
     return (
         unit.fast
-        and isinstance(unit.se, nn.Identity)
-        and type(unit.act) is nn.ReLU
+        and isinstance(unit._modules['se'], nn.Identity)
+        and type(unit._modules['act']) is nn.ReLU
         and all(map(is_plain, unit.conv_layers))
     )
 
 
 def is_plain(layer: nn.Module) -> bool:
     """Whether a layer is a convolution and a batch norm with statistics, unobserved."""
+    if not isinstance(layer, ConvModule):
+        return False
+    # asked 48 times for each image: not by attribute, which for modules within modules is slow
+    own = layer._modules
+    conv, norm = own['conv'], own.get(layer.norm_name)
     return (
-        isinstance(layer, ConvModule)
-        and type(layer.conv) is nn.Conv2d
-        and layer.conv.bias is None
+        type(conv) is nn.Conv2d
+        and type(norm) is nn.BatchNorm2d
+        # pruning and weight norm, which put a weight together in a hook, too
+        and not (is_observed(layer) or is_observed(conv) or is_observed(norm))
+        and conv._parameters['bias'] is None
         and layer.order == ('conv', 'norm', 'act')
-        and (not layer.with_activation or type(layer.activate) is nn.ReLU)
-        and type(layer.norm) is nn.BatchNorm2d
-        and layer.norm.affine
-        and layer.norm.track_running_stats
-        and layer.norm.momentum is not None
-        and layer.norm.weight.dtype == layer.conv.weight.dtype
-        and not any(map(is_observed, (layer, layer.conv, layer.norm)))
+        and (not layer.with_activation or type(own['activate']) is nn.ReLU)
+        and norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None
+        and norm._parameters['weight'].dtype == conv._parameters['weight'].dtype
     )
 
 
