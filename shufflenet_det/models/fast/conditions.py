@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as of_all
 
 from ..onednn import fuses
 
@@ -86,4 +86,9 @@ def is_observed(module: nn.Module) -> bool:
 
 def every_module_is_observed() -> bool:
     """Whether somebody has asked to see what goes through all modules, as counters of FLOPs do."""
-    return bool(_has_any_global_hook())
+    return bool(
+        of_all._global_forward_hooks
+        or of_all._global_forward_pre_hooks
+        or of_all._global_backward_hooks
+        or of_all._global_backward_pre_hooks
+    )
