@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..models import deploy as deploy_form
 from ..models import inference, shuffle_unit
-from ..models.fast import chain, compress, pixels
+from ..models.fast import chain
 from ..models.skeleton import UnitNet
 from ..models.staged import StagedBackbone
 from .networks import Network
@@ -18,19 +18,11 @@ from .speed import DEPLOY, FORWARD, TRAIN
 Switch = Callable[[], AbstractContextManager]
 
 
-def _plain_shuffle(x: Tensor, groups: int) -> Tensor:
-    """The shuffle as mmpretrain and torchvision have it."""
-    batch, channels, height, width = x.shape
-    x = x.view(batch, groups, channels // groups, height, width)
-    return x.transpose(1, 2).contiguous().view(batch, -1, height, width)
-
-
 @contextmanager
-def _shuffled_plainly() -> Iterator[None]:
-    plain = mock.Mock(side_effect=lambda x, groups: _plain_shuffle(x.contiguous(), groups))
+def _python() -> Iterator[None]:
     with (
-        mock.patch.object(shuffle_unit, 'channel_shuffle', plain),
-        mock.patch.object(pixels, 'channel_shuffle', plain),
+        mock.patch.object(inference, 'compiled', lambda function: function),
+        mock.patch.object(chain, 'compiled', lambda function: function),
     ):
         yield
 
@@ -41,7 +33,6 @@ def _all_off() -> Iterator[None]:
         mock.patch.object(StagedBackbone, 'channels_last', False),
         mock.patch.object(UnitNet, 'fast_stem', False),
         mock.patch.object(shuffle_unit.ShuffleUnit, 'fast', False),
-        _shuffled_plainly(),
     ):
         yield
 
@@ -53,7 +44,6 @@ def _attribute(owner: object, name: str, value: object) -> Switch:
 SWITCHES: dict[str, tuple[Switch, tuple[str, ...]]] = {
     # the functions of a training step and the fused kernels put the channels last themselves
     'channels last': (_attribute(StagedBackbone, 'channels_last', False), (FORWARD,)),
-    'shuffle in one copy': (_shuffled_plainly, (TRAIN,)),
     'stem as a function': (_attribute(UnitNet, 'fast_stem', False), (TRAIN,)),
     'units as functions': (
         _attribute(shuffle_unit.ShuffleUnit, 'way', lambda unit, trains, infers: None),
@@ -62,11 +52,9 @@ SWITCHES: dict[str, tuple[Switch, tuple[str, ...]]] = {
     'units in chains': (
         _attribute(shuffle_unit, '_joins', lambda module: False), (FORWARD, DEPLOY, TRAIN)
     ),
-    'TorchScript': (
-        _attribute(inference, '_compiled', lambda function: function), (FORWARD, DEPLOY)
-    ),
+    'TorchScript': (_python, (FORWARD, DEPLOY, TRAIN)),
     'folded norms of wide maps': (_attribute(chain, '_FEWEST_TO_FOLD', 10**18), (TRAIN,)),
-    'folded first norm': (_attribute(compress, '_folds', lambda weight, x: False), (TRAIN,)),
+    'folded first norm': (_attribute(chain, 'folds', lambda weight, x: False), (TRAIN,)),
     'fused kernels': (_attribute(deploy_form, 'fuses', lambda x: False), (DEPLOY,)),
     'packed weights': (_attribute(deploy_form, 'pack', lambda weight, *where: weight), (DEPLOY,)),
     'any of it': (_all_off, (TRAIN,)),

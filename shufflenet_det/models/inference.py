@@ -1,18 +1,16 @@
 """ShuffleNet units in inference on CPU, one after another in one call, on oneDNN's fused kernels.
 
 A small network on one thread waits for Python: between 49 convolutions it took a fifth of the time
-of an image. So the loop over the units is TorchScript, where this torch can compile that, with all
-that it needs as arguments; otherwise it is the same function in Python. These are read from the
-dictionaries of the modules: by attribute, it took a millisecond of the ten of an image.
+of an image. So the loop over the units is TorchScript (:mod:`.script`). Its arguments are read from
+the dictionaries of the modules: by attribute, it took a millisecond of the ten of an image.
 """
-import warnings
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .script import compiled
 from .shuffle import shuffle_pixels
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def run_deployed(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
         groups.append(expand.groups)
         shuffles.append(unit.shuffle_groups)
         strides.append(stride)
-    return _compiled(_run)(x, weights, biases, first_groups, groups, shuffles, strides)
+    return compiled(_run)(x, weights, biases, first_groups, groups, shuffles, strides)
 
 
 def run_evaluated(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
@@ -63,7 +61,7 @@ def run_evaluated(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
     layers = [layer for unit in units for layer in unit.conv_layers]
     convs = [layer._modules['conv'] for layer in layers]
     norms = [layer._modules[layer.norm_name] for layer in layers]
-    return _compiled(_fold_and_run)(
+    return compiled(_fold_and_run)(
         x,
         [conv._parameters['weight'] for conv in convs],
         [norm._parameters['weight'] for norm in norms],
@@ -76,18 +74,6 @@ def run_evaluated(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
         [unit.shuffle_groups for unit in units],
         [unit.stride for unit in units],
     )
-
-
-@cache
-def _compiled(function: Callable) -> Callable:
-    with warnings.catch_warnings():
-        # torch means to replace TorchScript some day
-        warnings.simplefilter('ignore')
-        try:
-            return torch.jit.script(function)
-        except (RuntimeError, NotImplementedError, OSError):
-            # a torch without it, or an installation without source files
-            return function
 
 
 def _run(

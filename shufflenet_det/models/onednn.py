@@ -1,14 +1,12 @@
 """Convolutions of oneDNN with what follows them fused, which torch has for CPU but not as layers.
 
-They run where torch was built with oneDNN, in float32. Everywhere else, and in float64, the same
-functions do the same with torch's own operators, one after another.
+They run where torch was built with oneDNN, in float32 (:func:`fuses`).
 """
 from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 @cache
@@ -25,33 +23,6 @@ def fuses(x: Tensor) -> bool:
     return x.device.type == 'cpu' and x.dtype == torch.float32 and is_available()
 
 
-def convolve(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: tuple[int, int] = (1, 1),
-    padding: tuple[int, int] = (0, 0),
-    dilation: tuple[int, int] = (1, 1),
-    groups: int = 1,
-    relu: bool = False,
-    add: Tensor | None = None,
-) -> Tensor:
-    """Convolve, then add ``add``, then take the positive part. Without gradients.
-
-    Args:
-        x: (N, C, H, W).
-        weight: (C', C / groups, h, w), as it is or from :func:`pack`.
-        bias: (C').
-        relu: whether to take the positive part.
-        add: shaped like the result.
-    """
-    if fuses(x) and x.numel():
-        return convolve_fused(x, weight, bias, stride, padding, dilation, groups, relu, add)
-    out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    out = out if add is None else out.add_(add)
-    return out.relu_() if relu else out
-
-
 def convolve_fused(
     x: Tensor,
     weight: Tensor,
@@ -63,7 +34,16 @@ def convolve_fused(
     relu: bool = False,
     add: Tensor | None = None,
 ) -> Tensor:
-    """As :func:`convolve`, where it is known to run fused: a small network has no time to ask."""
+    """Convolve, then add ``add``, then take the positive part, where :func:`fuses`. No gradients.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (C', C / groups, h, w), as it is or from :func:`pack`.
+        bias: (C').
+        stride, padding, dilation, groups: of the convolution.
+        relu: whether to take the positive part.
+        add: shaped like the result.
+    """
     run, run_and_add = _kernels()
     if add is None:
         return run(
@@ -80,17 +60,6 @@ def _kernels() -> tuple:
     # the overloads: to choose one at each call takes as long as a small convolution's set-up
     name = torch.ops.mkldnn._convolution_pointwise
     return name.default, name.binary
-
-
-def accumulate(
-    total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int
-) -> Tensor:
-    """Add a 1x1 convolution of ``x`` to ``total``, whose memory is used. Without gradients."""
-    if not fuses(x):
-        return total.add_(F.conv2d(x, weight, bias, groups=groups))
-    return torch.ops.mkldnn._convolution_pointwise_.binary(
-        total, x, weight, bias, (0, 0), (1, 1), (1, 1), groups, 'add', 1.0, None, [], ''
-    )
 
 
 def pack(

@@ -4,8 +4,8 @@ from unittest import mock
 from shufflenet_det.benchmark.ablation import SWITCHES, Without, ablated
 from shufflenet_det.benchmark.networks import find_network
 from shufflenet_det.benchmark.speed import DEPLOY, FORWARD, TRAIN
-from shufflenet_det.models import inference
 from shufflenet_det.models.fast import chain, conditions
+from shufflenet_det.models.script import compiled
 
 import pytest
 import torch
@@ -65,7 +65,7 @@ def test_each_switch_changes_what_runs(name, monkeypatch):
     full, ablation = build(), Without(build(), switch)
     if name == 'TorchScript':
         with mock.patch.object(torch.jit, 'script', wraps=torch.jit.script) as script:
-            inference._compiled.cache_clear()
+            compiled.cache_clear()
             operators(ablation, mode)
             assert not script.called
             operators(full, mode)

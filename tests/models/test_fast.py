@@ -164,8 +164,8 @@ def test_small_maps_run_layer_by_layer():
 
 def test_large_maps_take_another_way_than_small_ones():
     stages = ShuffleNetV1(out_indices=(3,)).layers
-    assert chain._way(stages[0][1], torch.zeros(16, 240, 28, 28)) is folded
-    assert chain._way(stages[2][1], torch.zeros(16, 960, 7, 7)) is normed
+    assert chain._way(stages[0][1], torch.zeros(16, 240, 28, 28)) is folded.WAY
+    assert chain._way(stages[2][1], torch.zeros(16, 960, 7, 7)) is normed.WAY
 
 
 def test_without_onednn_the_layers_run(monkeypatch, way):

@@ -3,6 +3,7 @@ from copy import deepcopy
 from unittest.mock import Mock
 
 from shufflenet_det.models import ShuffleNetV1, inference, onednn, switch_to_deploy
+from shufflenet_det.models.script import compiled
 from shufflenet_det.models.shuffle import channel_shuffle, shuffle_pixels
 from shufflenet_det.models.shuffle_unit import ShuffleUnit
 
@@ -49,8 +50,8 @@ def assert_same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None
 @torch.no_grad()
 def test_evaluation_equals_the_layers(groups, shuffle, monkeypatch):
     model = network(groups=groups, widen_factor=0.5, shuffle=shuffle)
-    run = Mock(wraps=inference._compiled(inference._fold_and_run))
-    monkeypatch.setattr(inference, '_compiled', lambda function: run)
+    run = Mock(wraps=compiled(inference._fold_and_run))
+    monkeypatch.setattr(inference, 'compiled', lambda function: run)
     for shape in ((1, 3, 64, 64), (3, 3, 75, 97)):
         x = torch.rand(shape)
         assert_same(model(x), by_layers(model, x))
@@ -106,14 +107,14 @@ def test_without_torchscript_the_results_are_the_same(monkeypatch):
     def refuse(function: object) -> None:
         raise RuntimeError('no TorchScript here')
 
-    inference._compiled.cache_clear()
+    compiled.cache_clear()
     monkeypatch.setattr(torch.jit, 'script', refuse)
     try:
-        assert inference._compiled(inference._run) is inference._run
+        assert compiled(inference._run) is inference._run
         assert_same(model(x), expected[0])
         assert_same(deployed(x), expected[1])
     finally:
-        inference._compiled.cache_clear()
+        compiled.cache_clear()
 
 
 @torch.no_grad()

@@ -4,17 +4,19 @@ Inside of it gradients belong to nobody else, so that they are overwritten inste
 what a unit returns is kept once, though it is the next one's input as well.
 """
 from collections.abc import Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..onednn import fuses
+from ..script import compiled
 from . import folded, frozen, normed
+from .compress import folds
 from .operators import POOL, avg_pool_backward, mask, mask_into
 from .pixels import channels_last
-from .step import Gradient, Step
+from .step import Gradient, Step, Way
 
 if TYPE_CHECKING:
     from ..shuffle_unit import ShuffleUnit
@@ -46,10 +48,11 @@ class _Units(torch.autograd.Function):
         kept = [x]
         for unit, own in zip(units, _each(parameters), strict=True):
             way = _way(unit, x)
-            out, saved = way.forward(Step(unit, x, own))
+            step = _step(unit, x, own)
+            out, *saved = compiled(way.forward)(step)
             if unit.stride == 2:
                 out = torch.cat((unit.avgpool(x), out), dim=1)
-            ctx.ways.append(way)
+            ctx.ways.append((compiled(way.backward), step.folds))
             ctx.sizes.append(len(saved) + 1)
             kept += *saved, out
             x = out
@@ -80,9 +83,24 @@ class _Units(torch.autograd.Function):
             else:
                 residual = mask_into(grad, out, 0, grad_input=grad)
             gradient = Gradient(grad, residual, needs_x)
-            grad, of_unit = ctx.ways[i].backward(Step(unit, x, own), saved, gradient)
+            backward, folds_first = ctx.ways[i]
+            step = _step(unit, x, own)._replace(folds=folds_first)
+            grad, of_unit = backward(step, saved, gradient)
             grads.append(of_unit)
         return grad, None, *(g for of_unit in reversed(grads) for g in of_unit)
+
+
+def _step(unit: 'ShuffleUnit', x: Tensor, parameters: Sequence[Tensor]) -> Step:
+    norms = [layer._modules[layer.norm_name] for layer in unit.conv_layers]
+    statistics = [
+        norm._buffers[name] for norm in norms for name in ('running_mean', 'running_var')
+    ]
+    momentum, eps = [norm.momentum for norm in norms], [norm.eps for norm in norms]
+    narrow, fused = folds(parameters[0], x), fuses(x)
+    return Step(
+        x, list(parameters), statistics, momentum, eps, unit.stride, unit.shuffle_groups, narrow,
+        fused,
+    )  # fmt: skip
 
 
 def _each(parameters: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
@@ -94,11 +112,12 @@ def _unpooled(grad: Tensor, x: Tensor) -> Tensor:
     return avg_pool_backward(channels_last(grad), x, *POOL, False, True, None)
 
 
-def _way(unit: 'ShuffleUnit', x: Tensor) -> ModuleType:
+def _way(unit: 'ShuffleUnit', x: Tensor) -> Way:
     """The faster one, by measurements on two cores (docs/performance.md)."""
     if not unit.g_conv_1x1_expand.norm.training:
-        return frozen
+        return frozen.WAY
     expand = unit.g_conv_1x1_expand.conv
     pixels = x.shape[0] * -(-x.shape[2] // unit.stride) * -(-x.shape[3] // unit.stride)
     wide_enough = expand.in_channels >= _NARROWEST_GROUP * expand.groups
-    return folded if wide_enough and pixels * expand.out_channels >= _FEWEST_TO_FOLD else normed
+    many = wide_enough and pixels * expand.out_channels >= _FEWEST_TO_FOLD
+    return folded.WAY if many else normed.WAY

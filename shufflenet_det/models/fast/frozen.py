@@ -7,76 +7,73 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..onednn import convolve
 from .compress import depthwise_backward, to_input
+from .operators import add_and_relu
 from .pixels import grams, per_filter, rows, shuffled, transposed
-from .step import Gradient, Step
+from .step import Gradient, Step, Way
 
 
-def forward(step: Step) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """compress, norm, ReLU; depthwise, norm; shuffle, expand, norm; add, ReLU.
+def _forward(step: Step) -> list[Tensor]:
+    """compress, norm, ReLU; depthwise, norm; shuffle, expand, norm; add, ReLU."""
+    x = step.x
+    weights: list[Tensor] = []
+    biases: list[Tensor] = []
+    means: list[Tensor] = []
+    inverses: list[Tensor] = []
+    for i in range(3):
+        weight, gamma, beta = step.parameters[3 * i : 3 * i + 3]
+        # copies: other statistics may be loaded before the backward pass
+        means.append(step.statistics[2 * i].clone())
+        inverses.append(torch.rsqrt_(step.statistics[2 * i + 1] + step.eps[i]))
+        scale = gamma * inverses[i]
+        weights.append(weight * per_filter(scale))
+        biases.append(torch.addcmul(beta, means[i], scale, value=-1))
+    w1, w2, w3 = weights
+    positive = F.conv2d(x, w1, biases[0], groups=x.size(1) // w1.size(1)).relu_()
+    stride, width = [step.stride, step.stride], w2.size(0)
+    u = F.conv2d(positive, w2, biases[1], stride, [1, 1], groups=width)
+    v = shuffled(u, step.shuffle)
+    added: Tensor | None = None
+    if step.stride == 1:
+        added = x
+    out = add_and_relu(v, w3, biases[2], width // w3.size(1), added, step.fused)
+    return [out, positive, v] + means + inverses
 
-    Arguments and results are those of :func:`.normed.forward`.
-    """
-    unit, x, parameters = step
-    # copies: other statistics may be loaded before the backward pass
-    means = [layer.norm.running_mean.clone() for layer in unit.conv_layers]
-    inverses = [
-        torch.rsqrt_(layer.norm.running_var + layer.norm.eps) for layer in unit.conv_layers
-    ]
-    (w1, b1), (w2, b2), (w3, b3) = (
-        _folded(*parameters[3 * i : 3 * i + 3], means[i], inverses[i]) for i in range(3)
-    )
-    positive = F.conv2d(x, w1, b1, groups=x.shape[1] // w1.shape[1]).relu_()
-    u = F.conv2d(positive, w2, b2, unit.stride, 1, groups=len(w2))
-    v = shuffled(u, unit.shuffle_groups)
-    out = convolve(v, w3, b3, groups=len(w2) // w3.shape[1], relu=True, add=step.added)
-    return out, (positive, v, *means, *inverses)
 
-
-def backward(
-    step: Step, saved: tuple[Tensor, ...], gradient: Gradient
+def _backward(
+    step: Step, saved: list[Tensor], gradient: Gradient
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """The gradients of the input and of the parameters.
-
-    Arguments and results are those of :func:`.normed.backward`.
-    """
-    unit, x, (w1, gamma1, _, w2, gamma2, _, w3, gamma3, _) = step
+    x = step.x
+    w1, gamma1, _, w2, gamma2, _, w3, gamma3, _ = step.parameters
     positive, v, mean1, mean2, mean3, inverse1, inverse2, inverse3 = saved
     grad = gradient.branch
-    groups = len(w2) // w3.shape[1]
+    groups = w2.size(0) // w3.size(1)
 
     shift3 = rows(grad).sum(0)
     by_weight = grams(rows(grad), rows(v), groups)
     third = _unfolded(by_weight.view(w3.shape), shift3, w3, gamma3, mean3, inverse3)
     back = transposed((w3 * per_filter(gamma3 * inverse3)).view(by_weight.shape))
-    grad = shuffled(F.conv2d(grad, back, groups=groups), len(w2) // unit.shuffle_groups)
+    grad = shuffled(F.conv2d(grad, back, groups=groups), w2.size(0) // step.shuffle)
 
-    grad, by_weight, shift2 = depthwise_backward(
-        grad, positive, w2 * per_filter(gamma2 * inverse2), unit.stride, with_bias=True
-    )
-    second = _unfolded(by_weight, shift2, w2, gamma2, mean2, inverse2)
+    shift2 = rows(grad).sum(0)
+    scaled = w2 * per_filter(gamma2 * inverse2)
+    grad, by_depthwise = depthwise_backward(grad, positive, scaled, step.stride)
+    second = _unfolded(by_depthwise, shift2, w2, gamma2, mean2, inverse2)
 
     shift1 = rows(grad).sum(0)
-    by_weight = grams(rows(grad), rows(x), x.shape[1] // w1.shape[1])
+    by_weight = grams(rows(grad), rows(x), x.size(1) // w1.size(1))
     first = _unfolded(by_weight.view(w1.shape), shift1, w1, gamma1, mean1, inverse1)
     weight = (w1 * per_filter(gamma1 * inverse1)).view(by_weight.shape)
-    grad_x = to_input(grad, weight, gradient)
-    return grad_x, [*first, *second, *third]
-
-
-def _folded(
-    weight: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, inverse: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution with its norm."""
-    scale = gamma * inverse
-    return weight * per_filter(scale), torch.addcmul(beta, mean, scale, value=-1)
+    return to_input(grad, weight, gradient, step.fused), first + second + third
 
 
 def _unfolded(
     by_weight: Tensor, shift: Tensor, weight: Tensor, gamma: Tensor, mean: Tensor, inverse: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> list[Tensor]:
     """From the gradients of the folded weight and of the shift to those of the convolution's
     weight and of the norm's weight and bias."""
     by_scale = (by_weight * weight).flatten(1).sum(1).addcmul_(shift, mean, value=-1)
-    return by_weight * per_filter(gamma * inverse), by_scale.mul_(inverse), shift
+    return [by_weight * per_filter(gamma * inverse), by_scale.mul_(inverse), shift]
+
+
+WAY = Way(_forward, _backward)

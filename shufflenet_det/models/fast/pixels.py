@@ -2,10 +2,7 @@
 import torch
 from torch import Tensor
 
-from ..shuffle import channel_shuffle
-
-# from as many groups on, one batched product is faster than a product for each group
-_MANY_GROUPS = 5
+from ..shuffle import shuffle_pixels
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -15,12 +12,12 @@ def channels_last(x: Tensor) -> Tensor:
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
     """The channel shuffle, with channels last in memory; of one group nothing."""
-    return x if groups == 1 else channel_shuffle(channels_last(x), groups)
+    return x if groups == 1 else shuffle_pixels(channels_last(x), groups)
 
 
 def rows(x: Tensor) -> Tensor:
     """A map (N, C, H, W) with channels last as a matrix (N * H * W, C)."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    return x.permute(0, 2, 3, 1).reshape(-1, x.size(1))
 
 
 def grams(a: Tensor, b: Tensor, groups: int, factor: float = 1.0) -> Tensor:
@@ -32,20 +29,21 @@ def grams(a: Tensor, b: Tensor, groups: int, factor: float = 1.0) -> Tensor:
     Returns:
         (groups, n, k).
     """
-    a, b = a.view(len(a), groups, -1), b.view(len(b), groups, -1)
-    out = a.new_empty(groups, a.shape[2], b.shape[2])
-    if groups >= _MANY_GROUPS:
+    a, b = a.view(a.size(0), groups, -1), b.view(b.size(0), groups, -1)
+    out = torch.empty([groups, a.size(2), b.size(2)], dtype=a.dtype, device=a.device)
+    # of so many, one batched product is faster than a product for each
+    if groups >= 5:
         return torch.baddbmm(
             out, a.permute(1, 2, 0), b.transpose(0, 1), beta=0, alpha=factor, out=out
         )
-    for left, right, product in zip(a.unbind(1), b.unbind(1), out.unbind(), strict=True):
-        torch.addmm(product, left.t(), right, beta=0, alpha=factor, out=product)
+    for i in range(groups):
+        torch.addmm(out[i], a[:, i].t(), b[:, i], beta=0, alpha=factor, out=out[i])
     return out
 
 
 def transposed(weight: Tensor) -> Tensor:
     """Weights (groups, n, k) of a 1x1 group convolution for the one from its outputs to inputs."""
-    groups, n, k = weight.shape
+    groups, n, k = weight.size(0), weight.size(1), weight.size(2)
     return weight.transpose(1, 2).reshape(groups * k, n, 1, 1)
 
 

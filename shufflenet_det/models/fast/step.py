@@ -1,29 +1,33 @@
-"""What each way to train a unit is given."""
-from typing import TYPE_CHECKING, NamedTuple
+"""What each way to train a unit is given, in the types of TorchScript."""
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from ..shuffle_unit import ShuffleUnit
 
 
 class Step(NamedTuple):
     """A unit in a training step.
 
     Attributes:
-        unit: whose settings and statistics are used.
         x: its input (N, C, H, W), channels last.
         parameters: weight, and the norm's weight and bias, of each of its convolutions.
+        statistics: running mean and variance of each of its batch norms.
+        momentum, eps: of its batch norms.
+        stride: of the unit.
+        shuffle: groups of its channel shuffle.
+        folds: whether the first batch norm is folded into its convolution.
+        fused: whether oneDNN's fused convolutions run here.
     """
 
-    unit: 'ShuffleUnit'
     x: Tensor
-    parameters: tuple[Tensor, ...]
-
-    @property
-    def added(self) -> Tensor | None:
-        """What is added before the last ReLU: at stride 1 the input."""
-        return self.x if self.unit.stride == 1 else None
+    parameters: list[Tensor]
+    statistics: list[Tensor]
+    momentum: list[float]
+    eps: list[float]
+    stride: int
+    shuffle: int
+    folds: bool
+    fused: bool
 
 
 class Gradient(NamedTuple):
@@ -38,3 +42,17 @@ class Gradient(NamedTuple):
     branch: Tensor
     residual: Tensor | None
     needs_x: bool
+
+
+class Way(NamedTuple):
+    """One way to train a unit, as two functions that TorchScript compiles.
+
+    Attributes:
+        forward: from a :class:`Step` to the residual branch, with the input added at stride 1, and
+            then all that ``backward`` needs.
+        backward: from a :class:`Step`, what ``forward`` returned behind the first, and a
+            :class:`Gradient` to the gradient of the input, or none, and those of the parameters.
+    """
+
+    forward: Callable[[Step], list[Tensor]]
+    backward: Callable[[Step, list[Tensor], Gradient], tuple[Tensor | None, list[Tensor]]]
