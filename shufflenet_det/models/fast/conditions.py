@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..shuffle_unit import ShuffleUnit
 
 # of less the layers one by one are as fast: Python's calls count more than what they save
-_FEWEST_TO_JOIN = 500_000
+_FEWEST_TO_JOIN = 100_000
 
 
 def trains_here(x: Tensor) -> bool:
