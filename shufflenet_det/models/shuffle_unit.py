@@ -14,7 +14,7 @@ from .fast import (
     train_units,
     trains_as_function,
     trains_here,
-)  # fmt: skip
+)
 from .inference import run_deployed, run_evaluated
 from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups
 from .unit import Unit, layer_settings
@@ -167,8 +167,8 @@ class ShuffleUnit(Unit):
             trains: what :func:`.fast.trains_here` says of the input.
             infers: what :func:`.deploy.runs_fused` says of it.
         """
-        if trains:
-            return train_units if trains_as_function(self) else None
+        if trains and trains_as_function(self):
+            return train_units
         if infers and self._is_deployed():
             return run_deployed
         if infers and not torch.is_grad_enabled() and evaluates_as_function(self):

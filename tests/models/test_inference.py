@@ -59,6 +59,17 @@ def test_evaluation_equals_the_layers(groups, shuffle, monkeypatch):
     assert run.call_count == 6
 
 
+@needs_onednn
+def test_deploy_form_is_as_fast_where_gradients_were_not_switched_off(monkeypatch):
+    deployed = switch_to_deploy(network(widen_factor=0.25))
+    run = Mock(wraps=compiled(inference._run))
+    monkeypatch.setattr(inference, 'compiled', lambda function: run)
+    # large enough for a training step as functions, and not
+    for size in (64, 256):
+        deployed(torch.rand(1, 3, size, size))
+    assert run.call_count == 6
+
+
 @torch.no_grad()
 def test_parameters_are_read_anew_each_time():
     model = network(widen_factor=0.25)
