@@ -8,8 +8,8 @@ from unittest import mock
 from torch import Tensor, nn
 
 from ..models import deploy as deploy_form
-from ..models import inference, shuffle_unit
-from ..models.fast import chain
+from ..models import shuffle_unit
+from ..models.fast import chain, inference
 from ..models.skeleton import UnitNet
 from ..models.staged import StagedBackbone
 from .networks import Network
@@ -46,7 +46,7 @@ SWITCHES: dict[str, tuple[Switch, tuple[str, ...]]] = {
     'channels last': (_attribute(StagedBackbone, 'channels_last', False), (FORWARD,)),
     'stem as a function': (_attribute(UnitNet, 'fast_stem', False), (TRAIN,)),
     'units as functions': (
-        _attribute(shuffle_unit.ShuffleUnit, 'way', lambda unit, trains, infers: None),
+        _attribute(shuffle_unit.ShuffleUnit, 'function', lambda unit, trains, infers: None),
         (FORWARD, DEPLOY, TRAIN),
     ),
     'units in chains': (

@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @cache
@@ -60,6 +61,52 @@ def _kernels() -> tuple:
     # the overloads: to choose one at each call takes as long as a small convolution's set-up
     name = torch.ops.mkldnn._convolution_pointwise
     return name.default, name.binary
+
+
+def accumulate(
+    total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, fused: bool
+) -> Tensor:
+    """Add a 1x1 convolution of ``x`` to ``total``, whose memory is used. TorchScript compiles it.
+
+    Args:
+        total, x: (N, C', H, W) and (N, C, H, W).
+        weight, bias: of the convolution.
+        groups: of the convolution.
+        fused: what :func:`fuses` says.
+    """
+    if not fused:
+        return total.add_(F.conv2d(x, weight, bias, groups=groups))
+    scalars: list[int | float | complex | None] = []
+    return torch.ops.mkldnn._convolution_pointwise_(
+        total, x, weight, bias, [0, 0], [1, 1], [1, 1], groups, 'add', 1.0, None, scalars, ''
+    )
+
+
+def add_and_relu(
+    x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, added: Tensor | None, fused: bool
+) -> Tensor:
+    """A 1x1 convolution, then ``added`` if there is any, then ReLU. TorchScript compiles it.
+
+    Args:
+        x: (N, C, H, W).
+        weight, bias: of the convolution.
+        groups: of the convolution.
+        added: (N, C', H, W).
+        fused: what :func:`fuses` says.
+    """
+    if not fused:
+        out = F.conv2d(x, weight, bias, groups=groups)
+        if added is not None:
+            out.add_(added)
+        return out.relu_()
+    scalars: list[int | float | complex | None] = []
+    if added is None:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, [0, 0], [1, 1], [1, 1], groups, 'relu', scalars, ''
+        )
+    return torch.ops.mkldnn._convolution_pointwise(
+        x, added, weight, bias, [0, 0], [1, 1], [1, 1], groups, 'add', 1.0, 'relu', scalars, ''
+    )
 
 
 def pack(

@@ -11,16 +11,17 @@ from .deploy import DeployConv2d, runs_fused
 from .fast import (
     evaluates_as_function,
     is_observed,
+    run_deployed,
+    run_evaluated,
     train_units,
     trains_as_function,
     trains_here,
 )
-from .inference import run_deployed, run_evaluated
 from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups
 from .unit import Unit, layer_settings
 from .widths import BOTTLENECK_RATIO, SE_RATIO
 
-Way = Callable[[Sequence['ShuffleUnit'], Tensor], Tensor]
+UnitsFunction = Callable[[Sequence['ShuffleUnit'], Tensor], Tensor]
 
 
 def run_units(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
@@ -32,17 +33,17 @@ def run_units(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
     """
     trains, infers = trains_here(x), runs_fused(x)
     pending: list[ShuffleUnit] = []
-    way = None
+    function = None
     for module in modules:
-        own = module.way(trains, infers) if _joins(module) else None
-        if pending and own is not way:
-            x, pending = way(pending, x), []
+        own = module.function(trains, infers) if _joins(module) else None
+        if pending and own is not function:
+            x, pending = function(pending, x), []
         if own is None:
             x = module(x)
         else:
             pending.append(module)
-        way = own
-    return way(pending, x) if pending else x
+        function = own
+    return function(pending, x) if pending else x
 
 
 def _joins(module: nn.Module) -> bool:
@@ -75,8 +76,8 @@ class ShuffleUnit(Unit):
         with_cp: recompute the unit in the backward pass to save memory.
 
     Attributes:
-        fast: whether training (:mod:`.fast`) and evaluation (:mod:`.inference`) on CPU run as one
-            function, which gives the same results, but no gradients of gradients.
+        fast: whether training and evaluation on CPU run as one function (:mod:`.fast`), which
+            gives the same results, but no gradients of gradients.
     """
 
     fast: bool = True
@@ -142,9 +143,9 @@ class ShuffleUnit(Unit):
         self.act = build_activation_layer(act_cfg)
 
     def _forward(self, x: Tensor) -> Tensor:
-        way = self.way(trains_here(x), runs_fused(x))
-        if way is not None:
-            return way([self], x)
+        function = self.function(trains_here(x), runs_fused(x))
+        if function is not None:
+            return function([self], x)
         out = self.depthwise_conv3x3_bn(self.g_conv_1x1_compress(x))
         if self.shuffle_groups > 1:
             out = channel_shuffle(out, self.shuffle_groups)
@@ -160,7 +161,7 @@ class ShuffleUnit(Unit):
         own = self._modules
         return own['g_conv_1x1_compress'], own['depthwise_conv3x3_bn'], own['g_conv_1x1_expand']
 
-    def way(self, trains: bool, infers: bool) -> Way | None:
+    def function(self, trains: bool, infers: bool) -> UnitsFunction | None:
         """The function that runs units like this one, one after another, or none.
 
         Args:

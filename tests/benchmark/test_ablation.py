@@ -5,7 +5,7 @@ from shufflenet_det.benchmark.ablation import SWITCHES, Without, ablated
 from shufflenet_det.benchmark.networks import find_network
 from shufflenet_det.benchmark.speed import DEPLOY, FORWARD, TRAIN
 from shufflenet_det.models.fast import chain, conditions
-from shufflenet_det.models.script import compiled
+from shufflenet_det.models.fast.script import compiled
 
 import pytest
 import torch

@@ -11,32 +11,15 @@ from shufflenet_det.swap.names import backbone_config
 import pytest
 import torch
 from mmcv.cnn import ConvModule
-from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from torch import nn
 
 from ..conftest import ROOT
+from .networks import assert_same, used
 
 FPN = ROOT / 'configs' / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_fpn_2x_coco-300.py'
 C4 = ROOT / 'configs' / 'sample' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-300.py'
-
-
-def used(cfg: dict) -> nn.Module:
-    """A network whose batch norms have seen something."""
-    torch.manual_seed(0)
-    model = MODELS.build(cfg)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-    return model.eval()
-
-
-def assert_same(a: torch.Tensor, b: torch.Tensor) -> None:
-    assert (a - b).abs().max() <= 1e-5 * b.abs().max()
 
 
 SOME = [

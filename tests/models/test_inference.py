@@ -2,8 +2,9 @@
 from copy import deepcopy
 from unittest.mock import Mock
 
-from shufflenet_det.models import ShuffleNetV1, inference, onednn, switch_to_deploy
-from shufflenet_det.models.script import compiled
+from shufflenet_det.models import ShuffleNetV1, onednn, switch_to_deploy
+from shufflenet_det.models.fast import inference
+from shufflenet_det.models.fast.script import compiled
 from shufflenet_det.models.shuffle import channel_shuffle, shuffle_pixels
 from shufflenet_det.models.shuffle_unit import ShuffleUnit
 
@@ -13,22 +14,15 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import prune
 
+from .networks import assert_same, used
+
 needs_onednn = pytest.mark.skipif(
     not onednn.is_available(), reason='this PyTorch has no fused convolutions'
 )
 
 
 def network(**settings: object) -> ShuffleNetV1:
-    """A network whose batch norms have seen something."""
-    torch.manual_seed(0)
-    model = ShuffleNetV1(**settings)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-    return model.eval()
+    return used(dict(type='ShuffleNetV1', **settings))
 
 
 def by_layers(model: ShuffleNetV1, x: torch.Tensor) -> list[torch.Tensor]:
@@ -39,9 +33,9 @@ def by_layers(model: ShuffleNetV1, x: torch.Tensor) -> list[torch.Tensor]:
     return plain(x)
 
 
-def assert_same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
+def assert_all_same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
     for a, b in zip(found, expected, strict=True):
-        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+        assert_same(a, b)
 
 
 @needs_onednn
@@ -54,7 +48,7 @@ def test_evaluation_equals_the_layers(groups, shuffle, monkeypatch):
     monkeypatch.setattr(inference, 'compiled', lambda function: run)
     for shape in ((1, 3, 64, 64), (3, 3, 75, 97)):
         x = torch.rand(shape)
-        assert_same(model(x), by_layers(model, x))
+        assert_all_same(model(x), by_layers(model, x))
     # once for each stage
     assert run.call_count == 6
 
@@ -78,7 +72,7 @@ def test_parameters_are_read_anew_each_time():
     # a way that leaves no trace in the parameter
     model.layers[2][1].g_conv_1x1_compress.norm.running_var.data.mul_(2)
     assert not torch.allclose(model(x)[-1], before)
-    assert_same(model(x), by_layers(model, x))
+    assert_all_same(model(x), by_layers(model, x))
 
 
 @pytest.mark.parametrize('form', ['evaluation', 'deploy'])
@@ -93,13 +87,13 @@ def test_observers_see_what_goes_through_layers(form):
     unit = model.layers[1][1]
     unit.g_conv_1x1_expand.register_forward_hook(lambda *args: seen.append(args[0]))
     unit.register_forward_hook(lambda *args: seen.append(args[0]))
-    assert_same(model(x), expected)
+    assert_all_same(model(x), expected)
     assert seen == [unit.g_conv_1x1_expand, unit]
 
     everything = []
     handle = register_module_forward_hook(lambda module, *_: everything.append(module))
     try:
-        assert_same(model(x), expected)
+        assert_all_same(model(x), expected)
     finally:
         handle.remove()
     units = [module for module in model.modules() if isinstance(module, ShuffleUnit)]
@@ -122,8 +116,8 @@ def test_without_torchscript_the_results_are_the_same(monkeypatch):
     monkeypatch.setattr(torch.jit, 'script', refuse)
     try:
         assert compiled(inference._run) is inference._run
-        assert_same(model(x), expected[0])
-        assert_same(deployed(x), expected[1])
+        assert_all_same(model(x), expected[0])
+        assert_all_same(deployed(x), expected[1])
     finally:
         compiled.cache_clear()
 
@@ -136,10 +130,10 @@ def test_pruned_and_replaced_parts_are_run_as_they_are():
     prune.l1_unstructured(model.layers[2][1].g_conv_1x1_expand.conv, 'weight', amount=0.5)
     pruned = model(x)[-1]
     assert not torch.allclose(pruned, before)
-    assert_same(model(x), by_layers(model, x))
+    assert_all_same(model(x), by_layers(model, x))
     model.layers[1][2].act = nn.Tanh()
     assert not torch.allclose(model(x)[-1], pruned)
-    assert_same(model(x), by_layers(model, x))
+    assert_all_same(model(x), by_layers(model, x))
 
 
 def test_evaluation_with_gradients():

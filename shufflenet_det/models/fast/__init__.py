@@ -1,4 +1,4 @@
-"""Training steps on CPU in which several layers run as one function, with the same results."""
+"""Several layers on CPU as one function, in training and inference, with the same results."""
 from .chain import train_units
 from .conditions import (
     evaluates_as_function,
@@ -6,10 +6,11 @@ from .conditions import (
     is_observed,
     trains_as_function,
     trains_here,
-)  # fmt: skip
+)
+from .inference import run_deployed, run_evaluated
 from .stem import stem_fits, train_stem
 
 __all__ = [
-    'evaluates_as_function', 'every_module_is_observed', 'is_observed', 'stem_fits',
-    'train_stem', 'train_units', 'trains_as_function', 'trains_here',
+    'evaluates_as_function', 'every_module_is_observed', 'is_observed', 'run_deployed',
+    'run_evaluated', 'stem_fits', 'train_stem', 'train_units', 'trains_as_function', 'trains_here',
 ]  # fmt: skip

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..onednn import fuses
-from ..script import compiled
 from . import folded, frozen, normed
 from .compress import folds
 from .operators import POOL, avg_pool_backward, mask, mask_into
 from .pixels import channels_last
-from .step import Gradient, Step, Way
+from .script import compiled
+from .step import Gradient, Settings, Step, Way
 
 if TYPE_CHECKING:
     from ..shuffle_unit import ShuffleUnit
@@ -48,11 +48,11 @@ class _Units(torch.autograd.Function):
         kept = [x]
         for unit, own in zip(units, _each(parameters), strict=True):
             way = _way(unit, x)
-            step = _step(unit, x, own)
-            out, *saved = compiled(way.forward)(step)
+            settings = _settings(unit, x)
+            out, *saved = compiled(way.forward)(Step(x, own, settings))
             if unit.stride == 2:
                 out = torch.cat((unit.avgpool(x), out), dim=1)
-            ctx.ways.append((compiled(way.backward), step.folds))
+            ctx.ways.append((compiled(way.backward), settings))
             ctx.sizes.append(len(saved) + 1)
             kept += *saved, out
             x = out
@@ -83,29 +83,31 @@ class _Units(torch.autograd.Function):
             else:
                 residual = mask_into(grad, out, 0, grad_input=grad)
             gradient = Gradient(grad, residual, needs_x)
-            backward, folds_first = ctx.ways[i]
-            step = _step(unit, x, own)._replace(folds=folds_first)
-            grad, of_unit = backward(step, saved, gradient)
+            backward, settings = ctx.ways[i]
+            grad, of_unit = backward(Step(x, own, settings), saved, gradient)
             grads.append(of_unit)
         return grad, None, *(g for of_unit in reversed(grads) for g in of_unit)
 
 
-def _step(unit: 'ShuffleUnit', x: Tensor, parameters: Sequence[Tensor]) -> Step:
+def _settings(unit: 'ShuffleUnit', x: Tensor) -> Settings:
     norms = [layer._modules[layer.norm_name] for layer in unit.conv_layers]
     statistics = [
         norm._buffers[name] for norm in norms for name in ('running_mean', 'running_var')
     ]
-    momentum, eps = [norm.momentum for norm in norms], [norm.eps for norm in norms]
-    narrow, fused = folds(parameters[0], x), fuses(x)
-    return Step(
-        x, list(parameters), statistics, momentum, eps, unit.stride, unit.shuffle_groups, narrow,
-        fused,
-    )  # fmt: skip
+    return Settings(
+        statistics,
+        [norm.momentum for norm in norms],
+        [norm.eps for norm in norms],
+        unit.stride,
+        unit.shuffle_groups,
+        folds=folds(unit.g_conv_1x1_compress.conv.weight, x),
+        fused=fuses(x),
+    )
 
 
-def _each(parameters: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+def _each(parameters: Sequence[Tensor]) -> list[list[Tensor]]:
     """The parameters of each unit."""
-    return [tuple(parameters[i : i + _PARAMETERS]) for i in range(0, len(parameters), _PARAMETERS)]
+    return [list(parameters[i : i + _PARAMETERS]) for i in range(0, len(parameters), _PARAMETERS)]
 
 
 def _unpooled(grad: Tensor, x: Tensor) -> Tensor:

@@ -3,7 +3,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .operators import accumulate, batch_norm, batch_norm_backward
+from ..onednn import accumulate
+from .operators import batch_norm, batch_norm_backward
 from .pixels import grams, rows, transposed
 from .step import Gradient, Step
 
@@ -14,7 +15,7 @@ def compress(step: Step) -> list[Tensor]:
     Returns:
         The result, and three tensors for the backward pass.
     """
-    if step.folds:
+    if step.settings.folds:
         return _folded(step)
     x, weight = step.x, step.parameters[0]
     compressed = F.conv2d(x, weight, groups=x.size(1) // weight.size(1))
@@ -36,14 +37,16 @@ def compress_backward(
     Returns:
         The gradients of the input and of the first four parameters.
     """
-    x, weight = step.x, step.parameters[0]
-    grad, grad_depthwise = depthwise_backward(grad, saved[0], step.parameters[3], step.stride)
-    if step.folds:
+    x, weight, settings = step.x, step.parameters[0], step.settings
+    grad, grad_depthwise = depthwise_backward(
+        grad, saved[0], step.parameters[3], settings.stride
+    )
+    if settings.folds:
         grad_x, grads = _folded_backward(step, saved, grad, gradient)
         return grad_x, grads + [grad_depthwise]
     grad, grad_gamma, grad_beta = batch_norm_backward(step, 0, grad, saved[1:4])
     by_weight = grams(rows(grad), rows(x), x.size(1) // weight.size(1))
-    grad_x = to_input(grad, weight.view(by_weight.shape), gradient, step.fused)
+    grad_x = to_input(grad, weight.view(by_weight.shape), gradient, settings.fused)
     return grad_x, [by_weight.view(weight.shape), grad_gamma, grad_beta, grad_depthwise]
 
 
@@ -79,7 +82,7 @@ def folds(weight: Tensor, x: Tensor) -> bool:
 
 
 def _folded(step: Step) -> list[Tensor]:
-    x, (weight, gamma, beta) = step.x, step.parameters[:3]
+    x, (weight, gamma, beta), settings = step.x, step.parameters[:3], step.settings
     pixels = rows(x)
     count = pixels.size(0)
     groups = x.size(1) // weight.size(1)
@@ -88,10 +91,10 @@ def _folded(step: Step) -> list[Tensor]:
     c = grams(pixels, pixels, groups, 1 / count)
     wc = w @ c.baddbmm_(mean_x.transpose(1, 2), mean_x, alpha=-1)
     variance = (wc * w).sum(2).clamp_(min=0)
-    inverse = torch.rsqrt_(variance + step.eps[0])
+    inverse = torch.rsqrt_(variance + settings.eps[0])
     mean = (w * mean_x).sum(2)
-    step.statistics[0].lerp_(mean.flatten(), step.momentum[0])
-    step.statistics[1].lerp_(variance.flatten() * (count / (count - 1)), step.momentum[0])
+    settings.statistics[0].lerp_(mean.flatten(), settings.momentum[0])
+    settings.statistics[1].lerp_(variance.flatten() * (count / (count - 1)), settings.momentum[0])
     scale = inverse * gamma.view(inverse.shape)
     bias = beta - (scale * mean).flatten()
     positive = F.conv2d(x, (w * scale.unsqueeze(2)).view(weight.shape), bias, groups=groups)
@@ -116,12 +119,12 @@ def _folded_backward(
     # that of the convolution is scale * grad + slope * (w x - mean) + offset
     slope = scale * inverse * grad_gamma / -pixels
     offset = scale * total / -pixels
-    grad_x = to_input(grad, w * scale.unsqueeze(2), gradient, step.fused)
+    grad_x = to_input(grad, w * scale.unsqueeze(2), gradient, step.settings.fused)
     if grad_x is not None:
         again = w.transpose(1, 2) @ (w * slope.unsqueeze(2))
         shift = ((offset - slope * mean).unsqueeze(1) @ w).flatten()
         again = again.view(x.size(1), -1, 1, 1)
-        grad_x = accumulate(grad_x, x, again, shift, groups, step.fused)
+        grad_x = accumulate(grad_x, x, again, shift, groups, step.settings.fused)
     by_weight.mul_(scale.unsqueeze(2)).addcmul_(slope.unsqueeze(2), wc, value=pixels)
     by_weight.addcmul_(offset.unsqueeze(2), mean_x, value=pixels)
     return grad_x, [by_weight.view(weight.shape), grad_gamma.flatten(), grad_beta]

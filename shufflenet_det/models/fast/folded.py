@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..onednn import accumulate, add_and_relu
 from .compress import compress, compress_backward
-from .operators import accumulate, add_and_relu
 from .pixels import grams, reordered, rows, shuffled, transposed
 from .step import Gradient, Step, Way
 
 
 def _forward(step: Step) -> list[Tensor]:
     """compress, norm, ReLU; depthwise; norm, shuffle, expand, norm, add, ReLU."""
+    settings = step.settings
     w2, gamma2, beta2, w3, gamma3, beta3 = step.parameters[3:]
     first = compress(step)
-    u = F.conv2d(first[0], w2, None, [step.stride, step.stride], [1, 1], groups=w2.size(0))
-    u = shuffled(u, step.shuffle)
+    u = F.conv2d(first[0], w2, None, [settings.stride, settings.stride], [1, 1], groups=w2.size(0))
+    u = shuffled(u, settings.shuffle)
 
     # per group: u (M, k), then without its mean, has the covariance c (k, k); w is (n, k)
     pixels = rows(u)
@@ -34,37 +35,38 @@ def _forward(step: Step) -> list[Tensor]:
     pixels.sub_(mean2)
     c = grams(pixels, pixels, groups, 1 / count)
     variance2 = c.diagonal(dim1=1, dim2=2)
-    inverse2 = torch.rsqrt_(variance2 + step.eps[1])
-    scale2 = inverse2 * reordered(gamma2, step.shuffle).view(inverse2.shape)
+    inverse2 = torch.rsqrt_(variance2 + settings.eps[1])
+    scale2 = inverse2 * reordered(gamma2, settings.shuffle).view(inverse2.shape)
     wt = w * scale2.unsqueeze(1)
     wtc = wt @ c
     variance3 = (wtc * wt).sum(2).clamp_(min=0)
-    inverse3 = torch.rsqrt_(variance3 + step.eps[2])
+    inverse3 = torch.rsqrt_(variance3 + settings.eps[2])
     scale3 = inverse3 * gamma3.view(inverse3.shape)
     folded = wt * scale3.unsqueeze(2)
     added: Tensor | None = None
-    if step.stride == 1:
+    if settings.stride == 1:
         added = step.x
-    out = add_and_relu(u, folded.view(w3.shape), beta3, groups, added, step.fused)
+    out = add_and_relu(u, folded.view(w3.shape), beta3, groups, added, settings.fused)
 
     unbiased = count / (count - 1)
-    back = w2.size(0) // step.shuffle
-    mean_of2, variance_of2, mean_of3, variance_of3 = step.statistics[2:]
-    mean_of2.lerp_(reordered(mean2, back), step.momentum[1])
-    variance_of2.lerp_(reordered(variance2, back) * unbiased, step.momentum[1])
-    shown = w @ reordered(beta2, step.shuffle).view(groups, size, 1)
-    mean_of3.lerp_(shown.flatten(), step.momentum[2])
-    variance_of3.lerp_(variance3.flatten() * unbiased, step.momentum[2])
+    back = w2.size(0) // settings.shuffle
+    mean_of2, variance_of2, mean_of3, variance_of3 = settings.statistics[2:]
+    mean_of2.lerp_(reordered(mean2, back), settings.momentum[1])
+    variance_of2.lerp_(reordered(variance2, back) * unbiased, settings.momentum[1])
+    shown = w @ reordered(beta2, settings.shuffle).view(groups, size, 1)
+    mean_of3.lerp_(shown.flatten(), settings.momentum[2])
+    variance_of3.lerp_(variance3.flatten() * unbiased, settings.momentum[2])
     return [out] + first + [u, inverse2, scale2, wt, wtc, inverse3, scale3, folded]
 
 
 def _backward(
     step: Step, saved: list[Tensor], gradient: Gradient
 ) -> tuple[Tensor | None, list[Tensor]]:
+    settings = step.settings
     w2, beta2, w3 = step.parameters[3], step.parameters[5], step.parameters[6]
     u, inverse2, scale2, wt, wtc, inverse3, scale3, folded = saved[4:]
     groups = folded.size(0)
-    back = w2.size(0) // step.shuffle
+    back = w2.size(0) // settings.shuffle
     grad = gradient.branch
     pixels = rows(grad)
     count = pixels.size(0)
@@ -86,7 +88,7 @@ def _backward(
     mean = (grad_beta3.view(groups, 1, -1) @ folded).mul_(-1 / count)
     grad_u = F.conv2d(grad, transposed(folded), groups=groups)
     grad_u = accumulate(
-        grad_u, u, grad_c.view(w2.size(0), -1, 1, 1), mean.flatten(), groups, step.fused
+        grad_u, u, grad_c.view(w2.size(0), -1, 1, 1), mean.flatten(), groups, settings.fused
     )
     grad_x, grads = compress_backward(step, saved, shuffled(grad_u, back), gradient)
     # the norm behind takes away whatever beta2 adds

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..onednn import add_and_relu
 from .compress import depthwise_backward, to_input
-from .operators import add_and_relu
 from .pixels import grams, per_filter, rows, shuffled, transposed
 from .step import Gradient, Step, Way
 
 
 def _forward(step: Step) -> list[Tensor]:
     """compress, norm, ReLU; depthwise, norm; shuffle, expand, norm; add, ReLU."""
+    settings = step.settings
     x = step.x
     weights: list[Tensor] = []
     biases: list[Tensor] = []
@@ -23,26 +24,27 @@ def _forward(step: Step) -> list[Tensor]:
     for i in range(3):
         weight, gamma, beta = step.parameters[3 * i : 3 * i + 3]
         # copies: other statistics may be loaded before the backward pass
-        means.append(step.statistics[2 * i].clone())
-        inverses.append(torch.rsqrt_(step.statistics[2 * i + 1] + step.eps[i]))
+        means.append(settings.statistics[2 * i].clone())
+        inverses.append(torch.rsqrt_(settings.statistics[2 * i + 1] + settings.eps[i]))
         scale = gamma * inverses[i]
         weights.append(weight * per_filter(scale))
         biases.append(torch.addcmul(beta, means[i], scale, value=-1))
     w1, w2, w3 = weights
     positive = F.conv2d(x, w1, biases[0], groups=x.size(1) // w1.size(1)).relu_()
-    stride, width = [step.stride, step.stride], w2.size(0)
+    stride, width = [settings.stride, settings.stride], w2.size(0)
     u = F.conv2d(positive, w2, biases[1], stride, [1, 1], groups=width)
-    v = shuffled(u, step.shuffle)
+    v = shuffled(u, settings.shuffle)
     added: Tensor | None = None
-    if step.stride == 1:
+    if settings.stride == 1:
         added = x
-    out = add_and_relu(v, w3, biases[2], width // w3.size(1), added, step.fused)
+    out = add_and_relu(v, w3, biases[2], width // w3.size(1), added, settings.fused)
     return [out, positive, v] + means + inverses
 
 
 def _backward(
     step: Step, saved: list[Tensor], gradient: Gradient
 ) -> tuple[Tensor | None, list[Tensor]]:
+    settings = step.settings
     x = step.x
     w1, gamma1, _, w2, gamma2, _, w3, gamma3, _ = step.parameters
     positive, v, mean1, mean2, mean3, inverse1, inverse2, inverse3 = saved
@@ -53,18 +55,18 @@ def _backward(
     by_weight = grams(rows(grad), rows(v), groups)
     third = _unfolded(by_weight.view(w3.shape), shift3, w3, gamma3, mean3, inverse3)
     back = transposed((w3 * per_filter(gamma3 * inverse3)).view(by_weight.shape))
-    grad = shuffled(F.conv2d(grad, back, groups=groups), w2.size(0) // step.shuffle)
+    grad = shuffled(F.conv2d(grad, back, groups=groups), w2.size(0) // settings.shuffle)
 
     shift2 = rows(grad).sum(0)
     scaled = w2 * per_filter(gamma2 * inverse2)
-    grad, by_depthwise = depthwise_backward(grad, positive, scaled, step.stride)
+    grad, by_depthwise = depthwise_backward(grad, positive, scaled, settings.stride)
     second = _unfolded(by_depthwise, shift2, w2, gamma2, mean2, inverse2)
 
     shift1 = rows(grad).sum(0)
     by_weight = grams(rows(grad), rows(x), x.size(1) // w1.size(1))
     first = _unfolded(by_weight.view(w1.shape), shift1, w1, gamma1, mean1, inverse1)
     weight = (w1 * per_filter(gamma1 * inverse1)).view(by_weight.shape)
-    return to_input(grad, weight, gradient, step.fused), first + second + third
+    return to_input(grad, weight, gradient, settings.fused), first + second + third
 
 
 def _unfolded(

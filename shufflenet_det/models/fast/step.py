@@ -5,12 +5,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class Step(NamedTuple):
-    """A unit in a training step.
+class Settings(NamedTuple):
+    """What stays the same in the forward and the backward pass of a unit.
 
     Attributes:
-        x: its input (N, C, H, W), channels last.
-        parameters: weight, and the norm's weight and bias, of each of its convolutions.
         statistics: running mean and variance of each of its batch norms.
         momentum, eps: of its batch norms.
         stride: of the unit.
@@ -19,8 +17,6 @@ class Step(NamedTuple):
         fused: whether oneDNN's fused convolutions run here.
     """
 
-    x: Tensor
-    parameters: list[Tensor]
     statistics: list[Tensor]
     momentum: list[float]
     eps: list[float]
@@ -28,6 +24,20 @@ class Step(NamedTuple):
     shuffle: int
     folds: bool
     fused: bool
+
+
+class Step(NamedTuple):
+    """A unit in a training step.
+
+    Attributes:
+        x: its input (N, C, H, W), channels last.
+        parameters: weight, and the norm's weight and bias, of each of its convolutions.
+        settings: all else.
+    """
+
+    x: Tensor
+    parameters: list[Tensor]
+    settings: Settings
 
 
 class Gradient(NamedTuple):

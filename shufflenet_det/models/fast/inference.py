@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..onednn import add_and_relu
+from ..shuffle import shuffle_pixels
 from .script import compiled
-from .shuffle import shuffle_pixels
 
 if TYPE_CHECKING:
-    from .shuffle_unit import ShuffleUnit
+    from ..shuffle_unit import ShuffleUnit
 
 
 def run_deployed(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
-    """Units in deploy form one after another, where :func:`.deploy.runs_fused`.
+    """Units in deploy form one after another, where :func:`..deploy.runs_fused`.
 
     Args:
-        units: of which :meth:`.ShuffleUnit.way` says so.
+        units: for which :meth:`.ShuffleUnit.function` says so.
         x: (N, C, H, W).
 
     Returns:
@@ -46,13 +47,13 @@ def run_deployed(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
 
 
 def run_evaluated(units: Sequence['ShuffleUnit'], x: Tensor) -> Tensor:
-    """Units in evaluation mode one after another, where :func:`.deploy.runs_fused`.
+    """Units in evaluation mode one after another, where :func:`..deploy.runs_fused`.
 
     Batch norms are folded into the convolutions anew each time, which takes less than to run them:
     nobody tells when a parameter has changed.
 
     Args:
-        units: of which :meth:`.ShuffleUnit.way` says so.
+        units: for which :meth:`.ShuffleUnit.function` says so.
         x: (N, C, H, W).
 
     Returns:
@@ -85,14 +86,12 @@ def _run(
     shuffles: list[int],
     strides: list[int],
 ) -> Tensor:
-    zero, one = [0, 0], [1, 1]
+    one = [1, 1]
     # how TorchScript writes the type of these arguments, `Scalar?[]`
     scalars: list[int | float | complex | None] = []
     for i in range(len(strides)):
         stride = [strides[i], strides[i]]
-        y = torch.ops.mkldnn._convolution_pointwise(
-            x, weights[3 * i], biases[3 * i], zero, one, one, first_groups[i], 'relu', scalars, ''
-        )
+        y = add_and_relu(x, weights[3 * i], biases[3 * i], first_groups[i], None, True)
         y = torch.ops.mkldnn._convolution_pointwise(
             y, weights[3 * i + 1], biases[3 * i + 1], one, stride, one, y.size(1), 'none', scalars,
             '',
@@ -101,13 +100,9 @@ def _run(
             y = shuffle_pixels(y, shuffles[i])
         weight, bias = weights[3 * i + 2], biases[3 * i + 2]
         if strides[i] == 1:
-            x = torch.ops.mkldnn._convolution_pointwise(
-                y, x, weight, bias, zero, one, one, groups[i], 'add', 1.0, 'relu', scalars, ''
-            )
+            x = add_and_relu(y, weight, bias, groups[i], x, True)
         else:
-            y = torch.ops.mkldnn._convolution_pointwise(
-                y, weight, bias, zero, one, one, groups[i], 'relu', scalars, ''
-            )
+            y = add_and_relu(y, weight, bias, groups[i], None, True)
             x = torch.cat([torch.nn.functional.avg_pool2d(x, 3, 2, 1), y], 1)
     return x
 

@@ -19,6 +19,6 @@ def compiled(function: Callable) -> Callable:
         warnings.simplefilter('ignore')
         try:
             return torch.jit.script(function)
-        except (RuntimeError, NotImplementedError, OSError):
-            # a torch without it, or an installation without source files
+        except (RuntimeError, NotImplementedError, OSError, torch.jit.frontend.FrontendError):
+            # a torch without it or with less of Python in it, or no source files
             return function
