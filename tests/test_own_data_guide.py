@@ -3,9 +3,9 @@ import json
 import re
 from pathlib import Path
 
-from shufflenet_det.data.own import prepare
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data.sample import CATEGORIES
-from shufflenet_det.errors import DataError
+from shufflenet_det.own_data import prepare
 
 import cv2
 import pytest
@@ -13,8 +13,8 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from .conftest import ROOT
-from .data.own_files import coco_tables, write_images, write_json
 from .documents import bash_blocks, run_document
+from .own_data.files import coco_tables, write_images, write_json
 
 GUIDE = ROOT / 'docs' / 'own-data.md'
 CLASSES = tuple(category.name for category in CATEGORIES)

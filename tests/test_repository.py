@@ -7,9 +7,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-from shufflenet_det.benchmark.paper_figures import CLASSIFIERS, DETECTORS
-from shufflenet_det.benchmark.runs import ALIASES, Runs
-from shufflenet_det.benchmark.zoo import (
+from shufflenet_det.models.widths import widths_table
+from shufflenet_det.paper.figures import CLASSIFIERS, DETECTORS
+from shufflenet_det.paper.runs import ALIASES, Runs
+from shufflenet_det.paper.zoo import (
     make_entry,
     paper_figures,
     readme_table,
@@ -17,7 +18,6 @@ from shufflenet_det.benchmark.zoo import (
     with_table,
     zoo_folders,
 )
-from shufflenet_det.models.widths import widths_table
 
 import pytest
 import yaml

@@ -28,10 +28,10 @@ from shufflenet_det.benchmark.options import (
     add_engine_options,
     add_input_options,
 )
-from shufflenet_det.benchmark.rendering import as_text
 from shufflenet_det.benchmark.speed import all_settings
-from shufflenet_det.engine import cli
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common import cli
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.tables import as_text
 
 from mmengine.logging import MMLogger
 

@@ -12,11 +12,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
-from shufflenet_det.benchmark.claims import NETWORKS, Run, errors_of, train
-from shufflenet_det.benchmark.claims_report import claims_table, networks_table, write_report
+from shufflenet_det.common import cli
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data.sample import make_classification_sample
-from shufflenet_det.engine import cli
-from shufflenet_det.errors import DataError
+from shufflenet_det.paper.claims import NETWORKS, Run, errors_of, train
+from shufflenet_det.paper.claims_report import claims_table, networks_table, write_report
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 RECIPE = CONFIGS / 'sample' / 'claims.py'

@@ -7,9 +7,9 @@ import argparse
 import shlex
 from pathlib import Path
 
-from shufflenet_det.benchmark.rendering import as_json, as_markdown, as_text
-from shufflenet_det.engine import cli
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common import cli
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.tables import as_json, as_markdown, as_text
 from shufflenet_det.models.shuffle_unit import SHUFFLES
 from shufflenet_det.weights.convert import (
     LAYOUTS,

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from shufflenet_det.engine import cli
+from shufflenet_det.common import cli
 from shufflenet_det.evaluation.pictures import contact_sheet
 
 from terminaltables import AsciiTable

@@ -4,9 +4,10 @@ python tools/export.py CONFIG CHECKPOINT --out DIR [--format onnx openvino] [--i
 """
 import argparse
 
-from shufflenet_det.benchmark.rendering import Column, Table, as_text
-from shufflenet_det.engine import cli, setup
-from shufflenet_det.engine.config import load_config
+from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.tables import Column, Table, as_text
+from shufflenet_det.engine import setup
 from shufflenet_det.export import FORMATS, export
 from shufflenet_det.export.exporting import check_request
 from shufflenet_det.export.validation import Checked

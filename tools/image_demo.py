@@ -2,11 +2,11 @@
 import argparse
 from pathlib import Path
 
+from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data import CheckedLoadImageFromFile
-from shufflenet_det.engine import cli
-from shufflenet_det.engine.config import load_config
 from shufflenet_det.engine.hooks import keys_of, require_complete
-from shufflenet_det.errors import DataError
 
 import torch
 from mmdet.apis import DetInferencer

@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from shufflenet_det.common import cli
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.data.sample import make_classification_sample, make_sample
-from shufflenet_det.engine import cli
-from shufflenet_det.errors import ConfigError
 
 MAKERS = dict(detection=make_sample, classification=make_classification_sample)
 

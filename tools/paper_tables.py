@@ -7,18 +7,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from shufflenet_det.benchmark.complexity import count_config
-from shufflenet_det.benchmark.paper_figures import TITLES
-from shufflenet_det.benchmark.paper_tables import (
+from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.tables import Table, as_json, as_markdown, as_text
+from shufflenet_det.models.complexity import count_config
+from shufflenet_det.paper.figures import TITLES
+from shufflenet_det.paper.runs import find_runs
+from shufflenet_det.paper.tables import (
     detail_tables,
     layer_table,
     paper_table,
     part_table,
 )
-from shufflenet_det.benchmark.rendering import Table, as_json, as_markdown, as_text
-from shufflenet_det.benchmark.runs import find_runs
-from shufflenet_det.engine import cli
-from shufflenet_det.engine.config import load_config
 
 from mmengine.config import DictAction
 

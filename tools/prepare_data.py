@@ -8,10 +8,10 @@ import shlex
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from shufflenet_det.data.own import prepare
-from shufflenet_det.data.own.report import summary
-from shufflenet_det.engine import cli
+from shufflenet_det.common import cli
 from shufflenet_det.evaluation.pictures import truth_sheet
+from shufflenet_det.own_data import prepare
+from shufflenet_det.own_data.report import summary
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
-from shufflenet_det.benchmark.rendering import as_markdown, as_text
-from shufflenet_det.engine import cli
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common import cli
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.tables import as_markdown, as_text
 from shufflenet_det.swap import DEFAULT_BACKBONE
 from shufflenet_det.swap.survey import (
     Outcome,

@@ -6,8 +6,8 @@ python tools/swap_backbone.py --list
 import argparse
 import shlex
 
-from shufflenet_det.engine import cli
-from shufflenet_det.engine.config import load_config
+from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
 from shufflenet_det.swap import DEFAULT_BACKBONE, backbone_names, plan_swap
 from shufflenet_det.swap.names import backbone_config, parse_backbone
 from shufflenet_det.swap.writing import check_output, write_config

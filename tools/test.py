@@ -6,9 +6,10 @@ python tools/test.py CONFIG EXPORTED_DIR [--engine ENGINE] ...
 import argparse
 from pathlib import Path
 
-from shufflenet_det.engine import DeployHook, cli, setup
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.engine import DeployHook, setup
 from shufflenet_det.evaluation import CheckedCocoMetric, TopKError
 from shufflenet_det.evaluation.report import write_metrics
 from shufflenet_det.export import ENGINES, is_exported, use_exported

@@ -4,8 +4,9 @@ python tools/train.py CONFIG [--work-dir DIR] [--resume] [--amp] ...
 """
 import argparse
 
-from shufflenet_det.engine import cli, pretraining, setup
-from shufflenet_det.engine.config import load_config
+from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
+from shufflenet_det.engine import pretraining, setup
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.runner import Runner, find_latest_checkpoint

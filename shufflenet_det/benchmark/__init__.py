@@ -1,1 +1,1 @@
-"""Measuring: complexity, and the tables of the paper."""
+"""Measuring speed and memory of backbones, detectors, exported networks and input."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from .complexity import count_module
+from ..models.complexity import count_module
 from .memory import peak_memory
 from .networks import Network
 from .speed import DEPLOY, FORWARD, TRAIN, Key, Setting, attempt, baselines, compare

@@ -11,11 +11,11 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..engine.config import load_config
-from ..errors import ConfigError
+from ..common.config import load_config
+from ..common.errors import ConfigError
 from ..models import SharedRoIStage
+from ..models.complexity import count_config
 from ..swap.trial import build_model, pictures, without_weights
-from .complexity import count_config
 from .detector_parts import MMDET_PARTS, Part
 from .networks import TORCHVISION, check_peer, peer_of
 from .timing import Run

@@ -8,7 +8,7 @@ from shufflenet_runtime.engines import ENGINES
 import numpy as np
 import torch
 
-from ..engine.config import CONFIGS, load_config
+from ..common.config import CONFIGS, load_config
 from ..export.networks import exportable
 from ..export.onnx_file import OPSET
 from .detectors import MMDetDetector, Size

@@ -12,13 +12,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from ..engine.config import CONFIGS
-from ..errors import ConfigError
+from ..common.config import CONFIGS
+from ..common.errors import ConfigError
 from ..export import ExportError
 from ..export.networks import Exportable, exportable
 from ..export.onnx_file import WRITERS
-from .complexity import count_config
-from .paper_figures import CLASSIFIERS, Row
+from ..models.complexity import count_config
+from ..paper.figures import CLASSIFIERS, Row
 from .timing import Run
 
 Size = tuple[int, int]

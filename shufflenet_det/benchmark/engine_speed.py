@@ -8,14 +8,14 @@ from shufflenet_runtime.engines import ENGINES
 
 import numpy as np
 
+from ..common.tables import Column, Table
 from ..export.onnx_file import WRITERS
 from ..export.rewrites import REWRITES, Rewrite
+from ..paper.figures import DETECTOR_SHAPES, TIMED_SHAPES
 from .detectors import Size
 from .engine_detectors import PEER, detector_runs
 from .engine_networks import PYTORCH, REFERENCE, TABLE_8, build_classifier, engine_run
 from .machine import threads as torch_threads
-from .paper_figures import DETECTOR_SHAPES, TIMED_SHAPES
-from .rendering import Column, Table
 from .timing import Run, Spread, speedup, spread, take_turns
 
 Key = tuple[str, str]

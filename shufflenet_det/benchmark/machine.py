@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from ..evaluation.report import versions
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from ..engine.config import CONFIGS
-from ..errors import ConfigError
+from ..common.config import CONFIGS
+from ..common.errors import ConfigError
 from ..models import switch_to_deploy
 from ..models.staged import StagedBackbone
 from ..swap.names import backbone_config, backbone_names, parse_backbone

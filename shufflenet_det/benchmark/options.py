@@ -2,9 +2,9 @@
 import argparse
 from pathlib import Path
 
+from ..paper.figures import DETECTOR_SHAPES, TIMED_SHAPES
 from .engine_networks import SIDES, TABLE_8
 from .machine import DTYPES
-from .paper_figures import DETECTOR_SHAPES, TIMED_SHAPES
 from .speed import MODES
 
 

@@ -6,8 +6,8 @@ from itertools import product
 
 import torch
 
-from ..engine.config import suggest
-from ..errors import ConfigError
+from ..common.config import suggest
+from ..common.errors import ConfigError
 from .machine import DTYPES, threads
 from .timing import Run, speedup, spread, take_turns, timed
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
-from ..engine.cli import write_atomically
-from ..errors import ConfigError
+from ..common.cli import write_atomically
+from ..common.errors import ConfigError
+from ..common.tables import Column, Table, as_markdown, as_text
 from .detector_parts import DATA, PART_ORDER, TOTAL
 from .machine import surroundings
-from .rendering import Column, Table, as_markdown, as_text
 from .speed import MODES
 
 _MODES = {mode: index for index, mode in enumerate(MODES)}

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.transforms.v2 import functional as F
 
-from ..engine.config import suggest
-from ..errors import ConfigError
-from .complexity import count_module
+from ..common.config import suggest
+from ..common.errors import ConfigError
+from ..models.complexity import count_module
 from .detector_parts import TORCHVISION_PARTS, Part
 from .detectors import Size, fixed_boxes
 from .networks import TORCHVISION

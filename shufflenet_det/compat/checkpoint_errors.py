@@ -1,5 +1,5 @@
 """What can be wrong with a checkpoint, as errors whose message names the file and the remedy."""
-from shufflenet_det.errors import ShuffleNetDetError
+from shufflenet_det.common.errors import ShuffleNetDetError
 
 
 class CheckpointError(ShuffleNetDetError, RuntimeError):

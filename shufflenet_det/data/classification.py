@@ -17,7 +17,7 @@ from mmdet.registry import TRANSFORMS
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import resized_crop_image
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 
 _CONTAINERS = {'Transform', 'Compose', 'RandomApply', 'RandomChoice', 'RandomOrder'}
 

@@ -16,7 +16,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
-from ..errors import DataError, shorten
+from ..common.errors import DataError, shorten
 from .transforms import CheckedLoadImageFromFile
 
 HOW_TO_GET_DATA = (

@@ -10,7 +10,7 @@ from mmengine.fileio import get
 from PIL import Image
 from torch import Tensor
 
-from ..errors import DataError
+from ..common.errors import DataError
 
 # OpenCV before 4.11 knows BGR only
 _COLOR = getattr(cv2, 'IMREAD_COLOR_RGB', cv2.IMREAD_COLOR)

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import LocalBackend, get_file_backend
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ..errors import DataError
+from ..common.errors import DataError
 from .decode import decode_rgb, read_image_file
 from .imagenet_layouts import (
     DEVKIT_TRUTH,

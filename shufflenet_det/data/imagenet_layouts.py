@@ -12,7 +12,7 @@ from mmengine.fileio import get, get_text
 from mmengine.fileio.backends import BaseStorageBackend, LocalBackend
 from mmengine.utils import is_abs
 
-from ..errors import DataError, shorten
+from ..common.errors import DataError, shorten
 
 DEVKIT_TRUTH = 'ILSVRC2012_validation_ground_truth.txt'
 LAYOUTS = (

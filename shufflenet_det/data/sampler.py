@@ -6,7 +6,7 @@ import numpy as np
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 
 
 @DATA_SAMPLERS.register_module()

@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
 
-from ..errors import DataError
+from ..common.errors import DataError
 from .decode import read_image_file
 
 

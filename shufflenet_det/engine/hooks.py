@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from ..common.errors import ConfigError, DataError, shorten
 from ..compat.checkpoint import CheckpointError, KeyReport, compare_keys
-from ..errors import ConfigError, DataError, shorten
 from ..weights import check_preprocessing
 
 

@@ -8,8 +8,8 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..common.errors import ConfigError
 from ..data.sampler import EpochSampler
-from ..errors import ConfigError
 
 
 @LOOPS.register_module()

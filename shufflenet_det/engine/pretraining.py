@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .setup import is_classifier
 
 VARIABLE = 'SHUFFLENET_PRETRAINED'

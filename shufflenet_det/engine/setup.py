@@ -8,8 +8,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_distributed
 from torch import distributed
 
-from ..errors import ConfigError
-from .cli import check_writable
+from ..common.cli import check_writable
+from ..common.errors import ConfigError
 
 
 class OptionAction(DictAction):

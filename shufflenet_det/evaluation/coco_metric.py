@@ -12,9 +12,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from terminaltables import AsciiTable
 
+from ..common.cli import write_atomically
+from ..common.errors import ConfigError
 from ..data.coco import CheckedCOCO
-from ..engine.cli import write_atomically
-from ..errors import ConfigError
 
 FIGURES = (
     'mAP',

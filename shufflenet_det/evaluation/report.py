@@ -11,8 +11,8 @@ from shufflenet_runtime.hashing import sha256
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
-from ..engine.cli import write_atomically
-from ..engine.config import innermost_dataset
+from ..common.cli import write_atomically
+from ..common.config import innermost_dataset
 from .coco_metric import CheckedCocoMetric
 from .top_k_error import TopKError
 

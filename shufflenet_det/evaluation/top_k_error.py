@@ -8,7 +8,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from terminaltables import AsciiTable
 
-from ..engine.cli import write_atomically
+from ..common.cli import write_atomically
 
 
 @METRICS.register_module()

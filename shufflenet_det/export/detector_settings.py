@@ -21,7 +21,7 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from mmdet.models.task_modules import AnchorGenerator, DeltaXYWHBBoxCoder
 from torch import nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from ..models import FP32SingleRoIExtractor, LightRPNHead
 
 

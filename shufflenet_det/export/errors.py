@@ -1,5 +1,5 @@
 """Errors of the export."""
-from ..errors import ShuffleNetDetError
+from ..common.errors import ShuffleNetDetError
 
 
 class ExportError(ShuffleNetDetError):

@@ -13,8 +13,8 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..common.errors import ConfigError, shorten
 from ..engine.setup import is_classifier
-from ..errors import ConfigError, shorten
 
 
 @MODELS.register_module()

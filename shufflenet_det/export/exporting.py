@@ -17,10 +17,10 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
+from ..common.cli import check_writable
+from ..common.errors import ConfigError
 from ..compat.checkpoint import CheckpointError
-from ..engine.cli import check_writable
 from ..engine.hooks import keys_of, require_complete
-from ..errors import ConfigError
 from ..evaluation.report import sha256_of, versions
 from ..weights import check_preprocessing
 from .networks import IMAGE, Exportable, exportable, labels_of

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from ..engine.config import innermost_dataset
-from ..errors import ConfigError
+from ..common.config import innermost_dataset
+from ..common.errors import ConfigError
 from ..models import ImageClassifier, switch_to_deploy
 from ..weights.preprocessing import preprocessing_of
 from .detector import PlainDetector

@@ -8,9 +8,9 @@ from mmdet.datasets.transforms import PackDetInputs, Resize
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 
+from ..common.config import innermost_dataset
+from ..common.errors import ConfigError
 from ..data import CheckedLoadImageFromFile, ResizeCenterCrop
-from ..engine.config import innermost_dataset
-from ..errors import ConfigError
 
 
 def read_resize(cfg: Config) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel, BaseModule
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

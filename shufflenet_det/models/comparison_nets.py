@@ -11,7 +11,7 @@ from functools import partial
 from mmdet.registry import MODELS
 from torch import nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .comparison_units import BottleneckUnit, PlainUnit
 from .shuffle_unit import ShuffleUnit
 from .skeleton import UnitNet

@@ -2,7 +2,7 @@
 from mmcv.cnn import ConvModule, build_activation_layer
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .unit import Unit, layer_settings
 
 

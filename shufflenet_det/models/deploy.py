@@ -8,7 +8,7 @@ from mmcv.cnn.utils import fuse_conv_bn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .fast import every_module_is_observed, is_observed
 from .onednn import convolve_fused, fuses, pack, size_class
 

@@ -9,7 +9,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 
 INIT = [
     dict(

@@ -3,7 +3,7 @@ from mmdet.registry import MODELS
 from mmengine.model import Sequential
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .norm import eval_batch_norms
 from .shuffle_unit import run_units
 from .staged import with_channels_last

@@ -6,7 +6,7 @@ from mmcv.cnn import ConvModule, build_activation_layer
 from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .deploy import DeployConv2d, runs_fused
 from .fast import (
     evaluates_as_function,

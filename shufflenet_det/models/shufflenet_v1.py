@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 from mmdet.registry import MODELS
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .shuffle_unit import SHUFFLES, ShuffleUnit
 from .skeleton import UnitNet
 from .widths import SHALLOW_STAGE_BLOCKS, STAGE_BLOCKS, check_widths, shufflenet_v1_widths

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 from .norm import eval_batch_norms
 
 DEFAULT_INIT = [

@@ -8,7 +8,7 @@ ones whose complexity is nearest to the paper's.
 from collections.abc import Sequence
 from itertools import product
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 
 STAGE2_CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 """Output channels of stage 2 by number of groups; stages 3 and 4 double them (Table 1)."""

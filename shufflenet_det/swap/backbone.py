@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..common.errors import ConfigError
 from ..compat.checkpoint import compare_keys
-from ..errors import ConfigError
 from ..models.widths import STAGE2_CHANNELS, check_widths, shufflenet_v1_widths
 from ..weights import Description, describe_checkpoint
 from ..weights.preprocessing import IMAGENET, Preprocessing

@@ -8,7 +8,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..common.errors import ConfigError
 
 # a multiple of every stride in use, those that necks add included
 IMAGE_SIZE = 384

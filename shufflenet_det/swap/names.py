@@ -7,8 +7,8 @@ from functools import cache
 
 from mmengine.config import Config
 
-from ..engine.config import arguments_of, require_configs, suggest
-from ..errors import ConfigError
+from ..common.config import arguments_of, require_configs, suggest
+from ..common.errors import ConfigError
 from ..models import backbones
 
 DEFAULT_BACKBONE = 'shufflenet-v1-1x-g3'

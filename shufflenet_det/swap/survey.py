@@ -21,9 +21,9 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from ..benchmark.rendering import Column, Table
-from ..engine.config import load_config
-from ..errors import ConfigError
+from ..common.config import load_config
+from ..common.errors import ConfigError
+from ..common.tables import Column, Table
 from . import trial
 from .channels import type_name
 from .levels import SwapError

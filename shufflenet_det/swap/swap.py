@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from ..engine.config import arguments_of, load_config
+from ..common.config import arguments_of, load_config
 from ..models import backbones
 from ..weights import Description
 from .backbone import choose_backbone, preprocessing_for, pretrained

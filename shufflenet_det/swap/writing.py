@@ -5,8 +5,8 @@ from pathlib import Path
 import mmdet
 from mmengine.config import Config
 
-from ..engine.cli import write_atomically
-from ..errors import ConfigError
+from ..common.cli import write_atomically
+from ..common.errors import ConfigError
 from .differences import as_code, overrides, plain
 from .levels import SwapError
 

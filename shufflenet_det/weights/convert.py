@@ -8,8 +8,8 @@ import safetensors.torch
 import torch
 from mmdet.models.utils import make_divisible
 
+from ..common.errors import ConfigError, shorten
 from ..compat.checkpoint import CheckpointError
-from ..errors import ConfigError, shorten
 from ..models.shufflenet_v1 import ShuffleNetV1
 from ..models.widths import STAGE2_CHANNELS
 from .describe import Description, describe

@@ -5,8 +5,8 @@ from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..common.errors import shorten
 from ..compat.checkpoint import CheckpointError
-from ..errors import shorten
 from .layouts import (
     WRAPPER,
     Tensors,

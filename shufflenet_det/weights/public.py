@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..benchmark.rendering import Column, Table
+from ..common.tables import Column, Table
 from ..compat.checkpoint import CheckpointNotFoundError, load_from_http
 from ..compat.checkpoint_reading import MapLocation
 from ..models.widths import STAGE2_CHANNELS

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..common.errors import ConfigError
 from ..compat.checkpoint import CheckpointError
-from ..errors import ConfigError
 from ..models.shuffle_unit import SHUFFLES
 from ..models.widths import check_widths
 from .preprocessing import Preprocessing

@@ -4,7 +4,6 @@ from shufflenet_det.benchmark import speed, timing
 from shufflenet_det.benchmark.backbone_speed import measure_backbones
 from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.benchmark.networks import find_network, peer_of
-from shufflenet_det.benchmark.rendering import as_text
 from shufflenet_det.benchmark.speed import MODES, Setting, all_settings
 from shufflenet_det.benchmark.speed_report import (
     describe_run,
@@ -13,7 +12,8 @@ from shufflenet_det.benchmark.speed_report import (
     speed_table,
     write_json,
 )
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.tables import as_text
 from shufflenet_det.models import ShuffleNetV1
 
 import pytest

@@ -1,7 +1,7 @@
 from shufflenet_det.benchmark import input_pipeline
 from shufflenet_det.benchmark.input_pipeline import OURS, PLAIN, TASKS, measure_input, write_photos
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data import ImageFolderDataset
-from shufflenet_det.errors import DataError
 from shufflenet_det.models import ClassifierPreprocessor
 
 import pytest

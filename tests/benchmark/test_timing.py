@@ -3,7 +3,7 @@ from shufflenet_det.benchmark import timing
 from shufflenet_det.benchmark.memory import peak_memory
 from shufflenet_det.benchmark.speed import Setting, attempt, baselines
 from shufflenet_det.benchmark.timing import speedup, spread, take_turns, timed
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 
 import pytest
 import torch

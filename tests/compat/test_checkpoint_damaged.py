@@ -1,7 +1,7 @@
 """A checkpoint that cannot be read says why, and names the file and the remedy."""
+from shufflenet_det.common.errors import ShuffleNetDetError
 from shufflenet_det.compat import checkpoint
 from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointError
-from shufflenet_det.errors import ShuffleNetDetError
 
 import pytest
 import torch

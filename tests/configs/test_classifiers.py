@@ -1,7 +1,7 @@
 """Every config of a classifier builds, takes a training step and predicts."""
 from pathlib import Path
 
-from shufflenet_det.benchmark.paper_figures import CLASSIFIERS
+from shufflenet_det.paper.figures import CLASSIFIERS
 
 import pytest
 import torch

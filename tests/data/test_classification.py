@@ -1,10 +1,10 @@
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.data import (
     FastRandomResizedCrop,
     ImageFolderDataset,
     ResizeCenterCrop,
     decode_rgb,
 )
-from shufflenet_det.errors import ConfigError
 
 import numpy as np
 import pytest

@@ -2,8 +2,8 @@ import json
 import os
 from pathlib import Path
 
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data import CheckedCOCO, CheckedCocoDataset, CheckedLoadImageFromFile
-from shufflenet_det.errors import DataError
 
 import cv2
 import numpy as np

@@ -1,8 +1,8 @@
 import struct
 from io import BytesIO
 
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data.decode import _is_plain_jpeg, decode_rgb
-from shufflenet_det.errors import DataError
 
 import numpy as np
 import pytest

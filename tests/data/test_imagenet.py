@@ -3,8 +3,8 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data import ImageFolderDataset, ImageNetDataset
-from shufflenet_det.errors import DataError
 
 import pytest
 from mmengine.fileio import LocalBackend, register_backend

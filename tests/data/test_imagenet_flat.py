@@ -1,9 +1,9 @@
 """The official flat ``val/`` with each kind of ground truth."""
 from pathlib import Path
 
+from shufflenet_det.common.errors import DataError
 from shufflenet_det.data import ImageNetDataset
 from shufflenet_det.data.imagenet_layouts import DEVKIT_TRUTH
-from shufflenet_det.errors import DataError
 
 import numpy as np
 import pytest

@@ -1,6 +1,7 @@
 """The detection sample: its layout and annotations, and the renderer of objects and scenes."""
 import json
 
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.data.sample import (
     CATEGORIES,
     make_sample,
@@ -9,7 +10,6 @@ from shufflenet_det.data.sample import (
     render_scene,
 )
 from shufflenet_det.data.sample.coco import mask_to_polygons, mask_to_rle
-from shufflenet_det.errors import ConfigError
 
 import cv2
 import numpy as np

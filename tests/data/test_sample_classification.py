@@ -1,6 +1,7 @@
 """The classification sample: its layout, its balance, its pictures."""
 from collections import Counter
 
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.data.sample import (
     CATEGORIES,
     CLASSIFICATION_CLASSES,
@@ -8,7 +9,6 @@ from shufflenet_det.data.sample import (
     make_classification_sample,
     render_view,
 )
-from shufflenet_det.errors import ConfigError
 
 import cv2
 import numpy as np

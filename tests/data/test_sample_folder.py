@@ -5,6 +5,8 @@ import sys
 from itertools import permutations
 from pathlib import Path
 
+from shufflenet_det.common import cli
+from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.data.sample import (
     CLASSIFICATION_VERSION,
     GENERATOR_VERSION,
@@ -13,8 +15,6 @@ from shufflenet_det.data.sample import (
     make_classification_sample,
     make_sample,
 )
-from shufflenet_det.engine import cli
-from shufflenet_det.errors import ConfigError, DataError
 
 import pytest
 

@@ -1,7 +1,7 @@
 from itertools import islice
 
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.data import EpochSampler, ImageFolderDataset
-from shufflenet_det.errors import ConfigError
 
 import mmengine.dataset.sampler
 import pytest

@@ -1,8 +1,8 @@
 from types import SimpleNamespace
 
+from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.compat.checkpoint import CheckpointError
 from shufflenet_det.engine import ConsistencyHook
-from shufflenet_det.errors import ConfigError, DataError
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.engine.loops import ResumableIterLoop
-from shufflenet_det.errors import ConfigError
 
 import pytest
 import torch

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 from shufflenet_det import swap_backbone
-from shufflenet_det.engine.config import load_config
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.engine.pretraining import (
     is_pretrained,
     pretraining_warning,
     reads_variable,
     require_pretraining,
 )
-from shufflenet_det.errors import ConfigError
 from shufflenet_det.swap import plan_swap
 from shufflenet_det.swap.writing import write_config
 

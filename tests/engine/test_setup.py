@@ -1,5 +1,5 @@
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.engine import setup
-from shufflenet_det.errors import ConfigError
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation import FIGURES, CheckedCocoMetric
 
 import numpy as np

@@ -1,5 +1,5 @@
 """Small detectors with random weights that detect something, for tests of what is exported."""
-from shufflenet_det.engine.config import load_config
+from shufflenet_det.common.config import load_config
 from shufflenet_det.models import ImageClassifier
 
 import cv2

@@ -3,9 +3,9 @@ import json
 import sys
 from pathlib import Path
 
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.compat.checkpoint import CheckpointError
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError, DataError
 from shufflenet_det.export import (
     ENGINES,
     FORMATS,

@@ -2,7 +2,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from shufflenet_det.engine.config import load_config
+from shufflenet_det.common.config import load_config
 from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.dimensions import name_dimensions
 from shufflenet_det.export.networks import PlainBackbone, exportable

@@ -1,6 +1,6 @@
 """What changes a prediction and cannot be exported is refused by name."""
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.export.networks import exportable, labels_of
 from shufflenet_det.export.resizing import read_resize
 from shufflenet_runtime.resizing import resize_image

@@ -1,5 +1,5 @@
 """The networks that the paper compares ShuffleNet with have the complexity that it states."""
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.models import (
     MobileNetV1,
     ResNetLike,

@@ -3,7 +3,7 @@ import copy
 import inspect
 import itertools
 
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.models import SharedRoIStage, StagedBackbone, backbones
 from shufflenet_det.models.torchvision_nets import TorchvisionBackbone
 

@@ -3,7 +3,7 @@ import copy
 import pickle
 from operator import attrgetter
 
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.models import DeployConv2d, backbones, onednn, switch_to_deploy
 from shufflenet_det.swap import backbone_names
 from shufflenet_det.swap.names import backbone_config

@@ -1,5 +1,5 @@
 """The light detector's neck and RPN: cheap, and in their results MMDetection's."""
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.models import LightFPN, LightRPNHead
 
 import pytest

@@ -1,4 +1,4 @@
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.models import FP32SingleRoIExtractor, SharedRoIStage, ShuffleNetV1
 
 import pytest

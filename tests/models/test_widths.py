@@ -1,6 +1,6 @@
 import itertools
 
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.models import ShuffleNetV1
 from shufflenet_det.models.widths import (
     PAPER_MFLOPS,

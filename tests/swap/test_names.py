@@ -1,6 +1,6 @@
 """What a swap is given: configs, and backbones by name, by type and by settings."""
-from shufflenet_det.engine import config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common import config
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.swap import SwapError, backbone_names, plan_swap
 from shufflenet_det.swap.names import backbone_config, parse_backbone
 

@@ -2,8 +2,8 @@
 import math
 from pathlib import Path
 
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.swap import SwapError, plan_swap
 from shufflenet_det.swap.differences import as_code, differences, overrides, plain
 from shufflenet_det.swap.writing import base_reference, check_output, write_config

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from shufflenet_det.benchmark.input_pipeline import write_photos
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 
 import pytest
 

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.swap import survey as module
 from shufflenet_det.swap.survey import (
     Outcome,

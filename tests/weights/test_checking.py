@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 
 import shufflenet_det
+from shufflenet_det.common.config import load_config
 from shufflenet_det.compat.checkpoint import CheckpointError, read_checkpoint
 from shufflenet_det.data import CheckedCocoDataset
 from shufflenet_det.engine import ConsistencyHook
-from shufflenet_det.engine.config import load_config
 from shufflenet_det.engine.setup import add_consistency_check
 from shufflenet_det.models import ImageClassifier, ShuffleNetV1
 from shufflenet_det.weights import (

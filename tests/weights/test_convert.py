@@ -1,9 +1,9 @@
 """Conversions keep what a network computes, and there and back nothing changes."""
 from pathlib import Path
 
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.compat.checkpoint import CheckpointError, read_checkpoint
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
 from shufflenet_det.models import ImageClassifier, ShuffleNetV1
 from shufflenet_det.weights import WeightsRecord, record_of
 from shufflenet_det.weights.convert import as_file, convert

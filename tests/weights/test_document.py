@@ -1,7 +1,7 @@
 """docs/weights.md, followed literally on weights that stand in for the public ones."""
 from pathlib import Path
 
-from shufflenet_det.benchmark.rendering import as_markdown
+from shufflenet_det.common.tables import as_markdown
 from shufflenet_det.weights import describe_checkpoint
 from shufflenet_det.weights.public import public_table
 

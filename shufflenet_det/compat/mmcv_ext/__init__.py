@@ -19,7 +19,7 @@ from importlib.util import find_spec, spec_from_loader
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ...errors import ShuffleNetDetError
+from ...common.errors import ShuffleNetDetError
 
 __all__ = ['UnsupportedOperatorError', 'install']
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ConfigError
+from ...common.errors import ConfigError
 from .camera import write_jpeg
 from .folder import SPLITS, make_all, make_folder
 from .shapes import CATEGORIES

@@ -13,7 +13,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from ...errors import ConfigError, DataError
+from ...common.errors import ConfigError, DataError
 
 MANIFEST = 'sample.json'
 SPLITS = ('train', 'val')

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ...errors import ConfigError
+from ...common.errors import ConfigError
 from .backgrounds import value_noise
 from .shapes import CATEGORIES, Category, Outline, draw_outline
 

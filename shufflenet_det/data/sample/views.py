@@ -10,7 +10,7 @@ from itertools import product
 import cv2
 import numpy as np
 
-from ...errors import ConfigError
+from ...common.errors import ConfigError
 from .backgrounds import render_background
 from .camera import blend, photograph
 from .objects import render_object

@@ -2,13 +2,13 @@
 import subprocess
 import sys
 
-from shufflenet_det.engine import memory
+from shufflenet_det.common import memory
 
 import pytest
 
 FAULTS = """
 import resource, sys, torch
-from shufflenet_det.engine.memory import keep_freed_memory
+from shufflenet_det.common.memory import keep_freed_memory
 if sys.argv[1] == 'keep':
     assert keep_freed_memory()
 torch.set_num_threads(1)

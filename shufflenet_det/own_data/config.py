@@ -10,9 +10,9 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-from ...engine.config import CONFIGS, load_config
-from ...errors import ConfigError
-from ...models import backbones
+from ..common.config import CONFIGS, load_config
+from ..common.errors import ConfigError
+from ..models import backbones
 
 DEFAULT_BASE = CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py'
 SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'

@@ -1,6 +1,6 @@
 """The model zoo: metafile and README of each folder in ``configs``, kept true to the code.
 
-python -m shufflenet_det.benchmark.zoo [--work-dirs DIR ...]
+python -m shufflenet_det.paper.zoo [--work-dirs DIR ...]
 
 For every config it counts multiply-adds and parameters and looks up the paper's figures;
 ``--work-dirs`` adds what tools/test.py has measured. The entries of ``metafile.yml``, in the
@@ -20,16 +20,16 @@ import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from ..engine import cli
-from ..engine.config import load_config
-from ..errors import ConfigError
-from .complexity import count_config
-from .paper_figures import CLASSIFIERS, DETECTORS
-from .rendering import Column, Table, markdown_table
+from ..common import cli
+from ..common.config import load_config
+from ..common.errors import ConfigError
+from ..common.tables import Column, Table, markdown_table
+from ..models.complexity import count_config
+from .figures import CLASSIFIERS, DETECTORS
 from .runs import COCO, IMAGENET, MEAN_AP, TOP1_ERROR, TOP5_ERROR, DataSet, Run, Runs, find_runs
 
 NOTE = """
-# Written by `python -m shufflenet_det.benchmark.zoo`: FLOPs are multiply-adds at the input shape,
+# Written by `python -m shufflenet_det.paper.zoo`: FLOPs are multiply-adds at the input shape,
 # metrics are ours, in percent; without any, nobody has trained the model yet.
 Models:
 """

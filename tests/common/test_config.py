@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
 
 import pytest
 

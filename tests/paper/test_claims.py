@@ -3,10 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shufflenet_det.benchmark.claims import CLAIMS, NETWORKS, Run, errors_of, run_config, verdict
-from shufflenet_det.benchmark.claims_report import claims_table, compared, write_report
-from shufflenet_det.benchmark.complexity import count_config
-from shufflenet_det.errors import DataError
+from shufflenet_det.common.errors import DataError
+from shufflenet_det.models.complexity import count_config
+from shufflenet_det.paper.claims import CLAIMS, NETWORKS, Run, errors_of, run_config, verdict
+from shufflenet_det.paper.claims_report import claims_table, compared, write_report
 
 import pytest
 

@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import DataError, shorten
+from ..common.errors import DataError, shorten
 from .records import Box, Faults, Picture
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')

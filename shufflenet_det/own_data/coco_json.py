@@ -5,8 +5,8 @@ from collections import defaultdict
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from ...errors import DataError
-from ..coco import CheckedCOCO
+from ..common.errors import DataError
+from ..data.coco import CheckedCOCO
 from .records import Box, Faults, Picture, repeated
 
 

@@ -16,8 +16,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from scipy.stats import ttest_ind
 from torch import set_num_threads
 
-from ..engine.cli import write_atomically
-from ..errors import ConfigError, DataError
+from ..common.cli import write_atomically
+from ..common.errors import ConfigError, DataError
 
 # 13 MFLOPs at 224, where the paper has no MobileNet: the narrowest of its own is 0.25 (41 MFLOPs)
 MOBILENET_13 = 'mobilenet-v1-0.125'

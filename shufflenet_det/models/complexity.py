@@ -22,8 +22,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from ..errors import ConfigError, ShuffleNetDetError
-from ..models.classifier import ImageClassifier
+from ..common.errors import ConfigError, ShuffleNetDetError
+from .classifier import ImageClassifier
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ConfigError, DataError
+from ..common.errors import ConfigError, DataError
 
 TOP1_ERROR, TOP5_ERROR = 'error/top1', 'error/top5'
 MEAN_AP = 'coco/bbox_mAP'

@@ -11,9 +11,9 @@ from mmengine.fileio.backends import LocalBackend
 from PIL import ExifTags, Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ...errors import DataError, shorten
-from ..imagenet_layouts import list_images
-from ..transforms import CheckedLoadImageFromFile
+from ..common.errors import DataError, shorten
+from ..data.imagenet_layouts import list_images
+from ..data.transforms import CheckedLoadImageFromFile
 from .records import Box, Faults, Picture
 
 # annotation tools round, and some count pixels from 1

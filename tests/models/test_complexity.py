@@ -3,9 +3,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 
-from shufflenet_det.benchmark.complexity import Complexity, count_config, count_module
-from shufflenet_det.engine.config import load_config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.models.complexity import Complexity, count_config, count_module
 from shufflenet_det.models.shufflenet_v1 import ShuffleNetV1
 from shufflenet_det.models.widths import count_mflops
 

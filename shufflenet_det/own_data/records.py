@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...errors import DataError, shorten
+from ..common.errors import DataError, shorten
 
 
 @dataclass(frozen=True)

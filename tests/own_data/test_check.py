@@ -1,14 +1,14 @@
 """One's own annotations held against the images."""
 from pathlib import Path
 
-from shufflenet_det.data.own.check import ImageFolder, match
-from shufflenet_det.data.own.records import Box, Picture
-from shufflenet_det.errors import DataError
+from shufflenet_det.common.errors import DataError
+from shufflenet_det.own_data.check import ImageFolder, match
+from shufflenet_det.own_data.records import Box, Picture
 
 import pytest
 from PIL import Image
 
-from .own_files import SIZE, write_images
+from .files import SIZE, write_images
 
 
 def picture(name: str, *bboxes: tuple, size: tuple[int, int] | None = SIZE) -> Picture:

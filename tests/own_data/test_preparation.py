@@ -3,16 +3,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from shufflenet_det.data.own import prepare
-from shufflenet_det.data.own.records import Box, Picture
-from shufflenet_det.data.own.split import classes_in, split
-from shufflenet_det.errors import ConfigError, DataError
+from shufflenet_det.common.errors import ConfigError, DataError
+from shufflenet_det.own_data import prepare
+from shufflenet_det.own_data.records import Box, Picture
+from shufflenet_det.own_data.split import classes_in, split
 
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS
 
-from .own_files import BOXES, labels, voc_object, write_images, write_voc
+from .files import BOXES, labels, voc_object, write_images, write_voc
 
 
 def showing(*classes: str, name: str = 'a.jpg') -> Picture:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ...errors import ConfigError
+from ..common.errors import ConfigError
 from .records import Picture
 
 

@@ -4,7 +4,7 @@ from statistics import median
 
 from terminaltables import AsciiTable
 
-from ...evaluation.report import resolution_of
+from ..evaluation.report import resolution_of
 from .preparation import Prepared
 from .records import Picture
 from .split import classes_in

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from ..errors import ConfigError, ShuffleNetDetError
+from .errors import ConfigError, ShuffleNetDetError
 from .memory import keep_freed_memory
 
 # MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal

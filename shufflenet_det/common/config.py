@@ -11,7 +11,7 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ..errors import ConfigError
+from .errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
 """Where the installed package has its configs; in an editable installation, a link to them."""

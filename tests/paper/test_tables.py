@@ -2,24 +2,24 @@
 import json
 from pathlib import Path
 
-from shufflenet_det.benchmark.paper_figures import (
+from shufflenet_det.common.errors import ConfigError, DataError
+from shufflenet_det.common.tables import Column, Table, as_json, as_markdown, as_text
+from shufflenet_det.models.widths import STAGE2_CHANNELS
+from shufflenet_det.paper.figures import (
     CLASSIFIERS,
     DETECTOR_SHAPES,
     DETECTORS,
     GROUPS,
     TITLES,
 )
-from shufflenet_det.benchmark.paper_tables import (
+from shufflenet_det.paper.runs import find_runs
+from shufflenet_det.paper.tables import (
     CONFIGS,
     architecture,
     count_network,
     layer_table,
     paper_table,
 )
-from shufflenet_det.benchmark.rendering import Column, Table, as_json, as_markdown, as_text
-from shufflenet_det.benchmark.runs import find_runs
-from shufflenet_det.errors import ConfigError, DataError
-from shufflenet_det.models.widths import STAGE2_CHANNELS
 
 import pytest
 

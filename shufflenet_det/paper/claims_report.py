@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from ..engine.cli import write_atomically
+from ..common.cli import write_atomically
 from .claims import CLAIMS, NETWORKS, verdict
 
 Errors = Mapping[str, Sequence[float]]

@@ -2,17 +2,17 @@
 import re
 from pathlib import Path
 
-from shufflenet_det.data.own import prepare
-from shufflenet_det.data.own.config import DEFAULT_BASE, load_base, path_from, schedule_for
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.coco_metric import CheckedCocoMetric
+from shufflenet_det.own_data import prepare
+from shufflenet_det.own_data.config import DEFAULT_BASE, load_base, path_from, schedule_for
 
 import pytest
 from mmdet.registry import METRICS
 from mmengine.config import Config
 
 from ..conftest import ROOT
-from .own_files import BOXES, labels, write_images
+from .files import BOXES, labels, write_images
 
 FPN = 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py'
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...engine.cli import check_writable, write_atomically
-from ...engine.config import load_config
-from ...errors import ConfigError, DataError, shorten
+from ..common.cli import check_writable, write_atomically
+from ..common.config import load_config
+from ..common.errors import ConfigError, DataError, shorten
 from .check import ImageFolder, match
 from .coco_json import read_coco
 from .config import DEFAULT_BASE, config_text, load_base, scales_rate, schedule_for

@@ -3,12 +3,12 @@ import json
 import sys
 from pathlib import Path
 
-from shufflenet_det.benchmark import zoo
-from shufflenet_det.benchmark.paper_figures import DETECTOR_SHAPES
-from shufflenet_det.benchmark.paper_tables import count_network
-from shufflenet_det.benchmark.runs import find_runs
-from shufflenet_det.engine.config import CONFIGS, load_config
-from shufflenet_det.errors import ConfigError
+from shufflenet_det.common.config import CONFIGS, load_config
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.paper import zoo
+from shufflenet_det.paper.figures import DETECTOR_SHAPES
+from shufflenet_det.paper.runs import find_runs
+from shufflenet_det.paper.tables import count_network
 
 import pytest
 import yaml

@@ -1,11 +1,11 @@
 """One's own annotations, as COCO JSON and as VOC XML, read or refused."""
-from shufflenet_det.data.own.coco_json import read_coco
-from shufflenet_det.data.own.voc_xml import read_voc
-from shufflenet_det.errors import DataError
+from shufflenet_det.common.errors import DataError
+from shufflenet_det.own_data.coco_json import read_coco
+from shufflenet_det.own_data.voc_xml import read_voc
 
 import pytest
 
-from .own_files import coco_tables, voc_object, write_json, write_voc
+from .files import coco_tables, voc_object, write_json, write_voc
 
 
 def test_coco_classes_are_in_the_order_of_their_ids(tmp_path):

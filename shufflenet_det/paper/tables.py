@@ -3,10 +3,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import groupby
 
-from ..engine.config import CONFIGS, load_config
-from ..errors import ConfigError
-from .complexity import Complexity, count_config
-from .paper_figures import (
+from ..common.config import CONFIGS, load_config
+from ..common.errors import ConfigError
+from ..common.tables import Column, Table
+from ..models.complexity import Complexity, count_config
+from .figures import (
     CLASSIFIERS,
     DETECTOR_SHAPES,
     DETECTORS,
@@ -16,7 +17,6 @@ from .paper_figures import (
     DetectorRow,
     Row,
 )
-from .rendering import Column, Table
 from .runs import MEAN_AP, TOP1_ERROR, Runs
 
 _COUNTED = (

@@ -1,0 +1,1 @@
+"""What every floor above may use: errors, configs read, tables, atomic files, the command line."""

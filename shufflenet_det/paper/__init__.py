@@ -1,0 +1,1 @@
+"""The paper held against this package: its tables and figures, the zoo of configs, its claims."""
