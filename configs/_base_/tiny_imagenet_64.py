@@ -1,6 +1,8 @@
 # Tiny ImageNet as it is published (docs/claims.md): 200 classes of ImageNet, 64 pixels.
 # The stem is that of ImageNet, stride 4, for all networks alike: stages 2, 3 and 4 then have maps
 # of 8x8, 4x4 and 2x2; the average over the last is what is classified.
+# for records of trainings, whatever the folder is called
+data_name = 'tiny-imagenet-200'
 tiny_root = '{{$TINY_IMAGENET_ROOT:data/tiny-imagenet-200}}/'
 size = 64
 padding = 8

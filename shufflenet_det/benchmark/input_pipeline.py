@@ -19,6 +19,7 @@ from torchvision import transforms as v1
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from ..common.machine import machine
 from ..common.tables import Column, Table
 from ..data import (
     EpochSampler,
@@ -31,7 +32,7 @@ from ..data.sample import render_scene
 from ..evaluation.report import versions
 from ..models import ClassifierPreprocessor
 from ..models.classifier import IMAGENET_MEAN, IMAGENET_STD
-from .machine import machine, threads
+from .machine import threads
 
 BATCH = 32
 HEIGHT, WIDTH = 375, 500

@@ -5,7 +5,7 @@ the curves. Whatever trained the network, on a CPU or a GPU, writes the same fie
 """
 import fcntl
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -157,6 +157,23 @@ def _check(content: dict) -> None:
         raise ValueError(f'seed is {content["seed"]!r}')
 
 
+def require_recipe(records: Sequence[Record], recipe: Mapping[str, float], data: str) -> None:
+    """Raise :class:`DataError` unless all were trained on these data in this way."""
+    for record in records:
+        differences = _differences(record.recipe, recipe)
+        if record.data != data:
+            differences.append(f'data {record.data} and {data}')
+        if differences:
+            raise DataError(
+                f'{record.source} has {_named(record)} of another recipe than what is to be '
+                f'trained: {"; ".join(differences)}. Choose another file with --records.'
+            )
+
+
+def _differences(one: Mapping[str, float], other: Mapping[str, float]) -> list[str]:
+    return [f'{k} {one[k]:g} and {other[k]:g}' for k in RECIPE if one[k] != other[k]]
+
+
 def require_one_recipe(records: Sequence[Record], what: str) -> None:
     """Raise :class:`DataError` unless all were trained on the same data in the same way.
 
@@ -166,11 +183,7 @@ def require_one_recipe(records: Sequence[Record], what: str) -> None:
     """
     for other in records[1:]:
         first = records[0]
-        differences = [
-            f'{name} {first.recipe[name]} and {other.recipe[name]}'
-            for name in RECIPE
-            if first.recipe[name] != other.recipe[name]
-        ]
+        differences = _differences(first.recipe, other.recipe)
         if first.data != other.data:
             differences.append(f'data {first.data} and {other.data}')
         if differences:

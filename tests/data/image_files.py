@@ -61,5 +61,6 @@ def write_tiny_imagenet(
         lines.append(f'val_{index}.JPEG\t{classes[index % len(classes)]}\t0\t32\t44\t62\n')
     (root / 'val' / 'val_annotations.txt').write_text(''.join(lines))
     (root / 'wnids.txt').write_text(''.join(f'{wnid}\n' for wnid in classes))
-    (root / 'words.txt').write_text('n00\tentity\nn02\tgoldfish, Carassius auratus\nn30\tbullfrog\n')
+    words = 'n00\tentity\nn02\tgoldfish, Carassius auratus\nn30\tbullfrog\n'
+    (root / 'words.txt').write_text(words)
     return root
