@@ -8,17 +8,21 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms as v1
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from ..common.errors import ConfigError
 from ..common.machine import machine
 from ..common.tables import Column, Table
 from ..data import (
@@ -124,6 +128,47 @@ def measure_input(folder: Path, images: int, rounds: int) -> tuple[Table, dict]:
         f'average, {rounds} rounds, {about["machine"]["processor"]}'
     )
     return Table(title, COLUMNS, rows), about
+
+
+def measure_config(cfg: Config, images: int, rounds: int) -> tuple[Table, dict]:
+    """Images a second of a config's training data, decoded each time and kept decoded.
+
+    Args:
+        cfg: config whose training data set has a ``cache``.
+        images: how many images to use, in whole batches.
+        rounds: turns of each side.
+
+    Returns:
+        As :func:`measure_input`.
+
+    Raises:
+        ConfigError: the data set has no cache, or a batch is larger than ``images``.
+    """
+    loader = cfg.train_dataloader
+    batches = images // loader.batch_size
+    if not loader.dataset.get('cache') or not batches:
+        raise ConfigError(
+            f'{cfg.filename}: its training data have no `cache`, or {images} images are less than '
+            f'a batch of {loader.batch_size}.'
+        )
+    normalise = MODELS.build(cfg.model.data_preprocessor)
+    count = batches * loader.batch_size
+    readers = {}
+    for side, cache in (('decoded each time', None), ('kept decoded', loader.dataset.cache)):
+        dataset = DATASETS.build({**loader.dataset, 'cache': cache, 'indices': count})
+        readers[side] = partial(_read_loader, dataset, loader.batch_size, normalise)
+    with _one_thread():
+        rows = [dict(what='training', **row) for row in _compare(readers, count, rounds)]
+    about = dict(images=count, rounds=rounds, machine=machine(), versions=versions())
+    title = f'Images a second and core: {count} images, {rounds} rounds, ' + (
+        about['machine']['processor']
+    )
+    return Table(title, COLUMNS, rows), about
+
+
+def _read_loader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> None:
+    sampler = EpochSampler(dataset, seed=0)
+    _exhaust(map(normalise, DataLoader(dataset, batch_size=batch, sampler=sampler)))
 
 
 def _reader_of_plain(folder: Path, transforms: list, images: int) -> Callable[[], None]:
