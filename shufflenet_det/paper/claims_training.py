@@ -143,6 +143,9 @@ def train(run: Run, recipe: Path, networks: Path, command: str, parent: int) -> 
         recipe, networks: as in :func:`run_config`.
         command: for the record.
         parent: process whose end ends this one.
+
+    Raises:
+        DataError: the run was begun with another recipe.
     """
     _end_with(parent)
     torch.set_num_threads(1)
@@ -152,6 +155,7 @@ def train(run: Run, recipe: Path, networks: Path, command: str, parent: int) -> 
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     cfg = run_config(run, recipe, networks)
+    require_recipe_of_folder(run, dict(recipe_of(cfg), data=cfg.data_name))
     runner = Runner.from_cfg(cfg)
     hook = CurvesHook(run.curves)
     runner.register_hook(hook)
@@ -174,6 +178,19 @@ def train(run: Run, recipe: Path, networks: Path, command: str, parent: int) -> 
         top5_error=metrics.get('error/top5', 0.0),
         train_top1_error=error_in_training(runner.model, cfg),
     )
+
+
+def require_recipe_of_folder(run: Run, recipe: dict) -> None:
+    """Raise :class:`DataError` if a run was begun otherwise; keep how a new one is begun."""
+    path = run.folder / 'recipe.json'
+    if not path.is_file():
+        write_atomically(path, json.dumps(recipe) + '\n')
+    elif (begun := json.loads(path.read_text())) != recipe:
+        differences = [f'{k} {begun.get(k)} and {v}' for k, v in recipe.items() if begun.get(k) != v]
+        raise DataError(
+            f'{run.folder} was begun with another recipe ({", ".join(differences)}): delete it, or '
+            'choose another --work-dir.'
+        )
 
 
 def _rounded(value: float | None) -> float | None:

@@ -14,7 +14,11 @@ from mmengine.config import Config
 from ..common.cli import write_atomically
 from ..common.errors import DataError
 
-RECIPE = ('epochs', 'batch', 'lr', 'warmup_epochs', 'weight_decay', 'label_smoothing')
+# of recipes that do not say: crops of the padded image, as large as it is
+_UNSAID = dict(padding=8, enlarge=1)
+RECIPE = (
+    'epochs', 'batch', 'lr', 'warmup_epochs', 'weight_decay', 'label_smoothing', *_UNSAID,
+)  # fmt: skip
 CURVES = ('epoch', 'train_loss', 'train_error', 'val_error')
 _PERCENT = ('top1_error', 'top5_error', 'train_top1_error')
 
@@ -27,7 +31,8 @@ class Record:
         network: named as its config in ``configs/imagenet`` is, without ``_in1k``.
         seed: of initial weights, order and crops.
         data: folder name of the data set.
-        recipe: figures by the names in ``RECIPE``.
+        recipe: figures by the names in ``RECIPE``; ``padding`` in pixels around an image before it
+            is cropped, ``enlarge`` the factor by which the network sees it enlarged.
         command: what repeats the run.
         device: name of the processor or GPU, with the threads used.
         precision: of the training, such as ``float32``.
@@ -36,7 +41,8 @@ class Record:
         seconds: of training.
         curves: lists by the names in ``CURVES``, a value an epoch. ``train_loss`` and
             ``train_error`` are means over the epoch, on augmented images while the weights
-            change; ``val_error`` is None where it was not measured.
+            change; ``val_error`` is None where it was not measured. In a file, ``val_error`` may
+            also be shorter and have its epochs in ``val_epoch``.
         top1_error, top5_error: on the validation images, at the end.
         train_top1_error: on the training images as they are, at the end; None if not measured.
     """
@@ -74,6 +80,8 @@ def recipe_of(cfg: Config) -> dict[str, float]:
         warmup_epochs=cfg.warmup_epochs,
         weight_decay=optimizer.weight_decay,
         label_smoothing=cfg.model.head.get('label_smoothing', 0.0),
+        padding=cfg.padding,
+        enlarge=1,
     )
 
 
@@ -126,7 +134,7 @@ def _read(path: Path) -> Iterator[Record]:
     for number, line in enumerate(text.splitlines(), start=1):
         source = f'{path}, line {number}'
         try:
-            content = json.loads(line)
+            content = _completed(json.loads(line))
             _check(content)
         except (ValueError, TypeError) as error:
             raise DataError(
@@ -134,6 +142,17 @@ def _read(path: Path) -> Iterator[Record]:
                 'done again.'
             ) from None
         yield Record(**content, source=source)
+
+
+def _completed(content: dict) -> dict:
+    """The record with what it leaves unsaid in its recipe and its curves."""
+    if not isinstance(content, dict) or not {'recipe', 'curves'} <= content.keys():
+        return content
+    curves = dict(content['curves'])
+    if 'val_epoch' in curves:
+        measured = dict(zip(curves.pop('val_epoch'), curves['val_error'], strict=True))
+        curves['val_error'] = [measured.get(epoch) for epoch in curves['epoch']]
+    return {**content, 'recipe': _UNSAID | content['recipe'], 'curves': curves}
 
 
 def _check(content: dict) -> None:

@@ -11,7 +11,12 @@ from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.models.complexity import count_config
 from shufflenet_det.paper.claims import CLAIMS, NETWORKS, compared, verdict
 from shufflenet_det.paper.claims_report import FILES, claims_table, networks_table, write_report
-from shufflenet_det.paper.claims_training import CurvesHook, Run, run_config
+from shufflenet_det.paper.claims_training import (
+    CurvesHook,
+    Run,
+    require_recipe_of_folder,
+    run_config,
+)
 from shufflenet_det.paper.records import CURVES, RECIPE, Record
 
 import pytest
@@ -44,7 +49,7 @@ param_scheduler = [
 
 def record(network: str = NETWORK, seed: int = 0, error: float = 50.0) -> Record:
     curves = {name: [1.0, 2.0, 3.0] for name in CURVES} | dict(val_error=[None, 60.0, error])
-    recipe = dict(zip(RECIPE, (3, 256, 0.2, 2, 4e-5, 0.0), strict=True))
+    recipe = dict(zip(RECIPE, (3, 256, 0.2, 2, 4e-5, 0.0, 8, 1), strict=True))
     return Record(
         network=network, seed=seed, data='tiny-imagenet-200', recipe=recipe, command='python',
         device='cpu', precision='float32', versions=dict(torch='2.4'), date='2026-01-01',
@@ -142,6 +147,14 @@ def test_resumed_curves_are_those_before_the_checkpoint(tmp_path):
         hook._read(4)
 
 
+def test_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path):
+    begun = Run(NETWORK, 0, tmp_path)
+    require_recipe_of_folder(begun, dict(epochs=40, lr=0.2))
+    require_recipe_of_folder(begun, dict(epochs=40, lr=0.2))
+    with pytest.raises(DataError, match=r'begun with another recipe \(epochs 40 and 60\)'):
+        require_recipe_of_folder(begun, dict(epochs=60, lr=0.2))
+
+
 def test_training_ends_with_the_process_that_started_it():
     code = (
         'import time; from shufflenet_det.paper.claims_training import _end_with; '
@@ -192,8 +205,9 @@ def test_finished_run_leaves_its_record_and_is_not_repeated(small, trained):
     found = json.loads(line)
     assert (found['network'], found['seed'], found['data']) == (NETWORK, 0, 'made up')
     assert found['recipe'] == dict(
-        epochs=EPOCHS, batch=8, lr=0.2, warmup_epochs=2, weight_decay=4e-5, label_smoothing=0.0
-    )
+        epochs=EPOCHS, batch=8, lr=0.2, warmup_epochs=2, weight_decay=4e-5, label_smoothing=0.0,
+        padding=8, enlarge=1,
+    )  # fmt: skip
     curves = found['curves']
     assert curves['epoch'] == [1, 2, 3, 4, 5]
     assert [value is None for value in curves['val_error']] == [True, False, True, False, False]

@@ -1,5 +1,6 @@
 """Files of records: what is added stays whole, what is damaged is named."""
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from shufflenet_det.common.errors import DataError
@@ -62,6 +63,20 @@ def test_damaged_line_is_named(old: str, new: str, message: str, tmp_path: Path)
     with pytest.raises(DataError, match='line 2'):
         append_record(path, record(seed=5))
     assert path.read_text() == before
+
+
+def test_curves_may_have_the_epochs_of_validation_beside_them(tmp_path: Path):
+    path = tmp_path / 'records.jsonl'
+    content = asdict(record())
+    content.pop('source')
+    for name in ('padding', 'enlarge'):
+        content['recipe'].pop(name)
+    content['curves'] |= dict(val_epoch=[2, 3], val_error=[60.0, 50.0])
+    content['curves']['epoch'] = [1, 2, 3]
+    path.write_text(json.dumps(content) + '\n')
+    (found,) = read_records([path])
+    assert found.curves['val_error'] == [None, 60.0, 50.0] and 'val_epoch' not in found.curves
+    assert found.recipe == record().recipe
 
 
 def test_missing_file_is_named(tmp_path: Path):
