@@ -186,9 +186,9 @@ def require_recipe_of_folder(run: Run, recipe: dict) -> None:
     if not path.is_file():
         write_atomically(path, json.dumps(recipe) + '\n')
     elif (begun := json.loads(path.read_text())) != recipe:
-        differences = [f'{k} {begun.get(k)} and {v}' for k, v in recipe.items() if begun.get(k) != v]
+        changed = [f'{k} {begun.get(k)} and {v}' for k, v in recipe.items() if begun.get(k) != v]
         raise DataError(
-            f'{run.folder} was begun with another recipe ({", ".join(differences)}): delete it, or '
+            f'{run.folder} was begun with another recipe ({", ".join(changed)}): delete it, or '
             'choose another --work-dir.'
         )
 
