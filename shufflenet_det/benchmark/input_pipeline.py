@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms as v1
@@ -131,7 +132,8 @@ def measure_input(folder: Path, images: int, rounds: int) -> tuple[Table, dict]:
 
 
 def measure_config(cfg: Config, images: int, rounds: int) -> tuple[Table, dict]:
-    """Images a second of a config's training data, decoded each time and kept decoded.
+    """Images a second of a config's training data, decoded each time and kept decoded, and of the
+    training steps of its network, which they must not hold up.
 
     Args:
         cfg: config whose training data set has a ``cache``.
@@ -157,13 +159,26 @@ def measure_config(cfg: Config, images: int, rounds: int) -> tuple[Table, dict]:
     for side, cache in (('decoded each time', None), ('kept decoded', loader.dataset.cache)):
         dataset = DATASETS.build({**loader.dataset, 'cache': cache, 'indices': count})
         readers[side] = partial(_read_loader, dataset, loader.batch_size, normalise)
+    network = {'training step': partial(_train, cfg, next(iter(DataLoader(dataset, count))))}
     with _one_thread():
-        rows = [dict(what='training', **row) for row in _compare(readers, count, rounds)]
+        rows = [dict(what='input', **row) for row in _compare(readers, count, rounds)]
+        rows += [dict(what='network', **row) for row in _compare(network, count, rounds)]
     about = dict(images=count, rounds=rounds, machine=machine(), versions=versions())
     title = f'Images a second and core: {count} images, {rounds} rounds, ' + (
         about['machine']['processor']
     )
     return Table(title, COLUMNS, rows), about
+
+
+def _train(cfg: Config, images: dict) -> None:
+    """Train a new network on images that are in memory, a batch at a time."""
+    model = MODELS.build(cfg.model).train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    size = cfg.train_dataloader.batch_size
+    for inputs, labels in zip(
+        images['inputs'].split(size), images['labels'].split(size), strict=True
+    ):
+        model.train_step(dict(inputs=inputs, labels=labels), optimizer)
 
 
 def _read_loader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> None:

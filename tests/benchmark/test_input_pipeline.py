@@ -79,7 +79,8 @@ def test_training_data_of_a_config_with_and_without_their_cache(tmp_path, monkey
     ticks = iter(range(1000))
     monkeypatch.setattr(input_pipeline.time, 'process_time', lambda: next(ticks))
     table, about = measure_config(cfg, images=11, rounds=2)
-    assert [row['side'] for row in table.rows] == ['decoded each time', 'kept decoded']
+    sides = ['decoded each time', 'kept decoded', 'training step']
+    assert [row['side'] for row in table.rows] == sides
     assert all(row['median'] == 8 for row in table.rows) and about['images'] == 8
     assert list((tmp_path / 'cache').glob('train-8-*.npy'))
     with pytest.raises(ConfigError, match='less than a batch of 4'):
