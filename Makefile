@@ -12,6 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # the same code on the fork of MMDetection by OneDL, in an environment of its own
 ONEDL := .venv-onedl
 ONEDL_READY := $(ONEDL)/.ready
+# published as sources alone; pip makes wheels of them, without a compiler
+ONEDL_SOURCES := --no-binary onedl-mmcv,onedl-mmdetection,onedl-mmpretrain
 ONEDL_TESTS := tests/compat tests/swap tests/engine tests/weights tests/configs tests/tools \
   tests/models/test_equals_mmpretrain.py tests/evaluation
 
@@ -33,7 +35,7 @@ $(READY): requirements/lock.txt setup.cfg setup.py pyproject.toml
 	@touch $@
 
 $(ONEDL_READY): requirements/lock-onedl.txt setup.cfg setup.py pyproject.toml
-	$(call environment,$(ONEDL),requirements/lock-onedl.txt)
+	$(call environment,$(ONEDL),requirements/lock-onedl.txt,$(ONEDL_SOURCES))
 	@touch $@
 
 define environment
@@ -42,7 +44,7 @@ define environment
 	  + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear $(1)
 	$(1)/bin/python -m pip install --disable-pip-version-check --no-deps --no-compile \
-	  --only-binary :all: --require-hashes -r $(2)
+	  --only-binary :all: $(3) --require-hashes -r $(2)
 	$(1)/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 endef
 

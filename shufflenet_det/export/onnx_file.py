@@ -91,13 +91,22 @@ def write_openvino(
         # its exceptions have no class of their own
         except RuntimeError as error:
             raise ExportError(f'OpenVINO cannot convert this network: {error}') from None
-    changes = [rewrite.layers for rewrite in rewrites if rewrite.layers is not None]
-    if changes:
-        path = folder / FORMATS['openvino'].model
-        tree = ElementTree.parse(path)
-        for change in changes:
-            change(tree.getroot())
-        tree.write(path, encoding='utf-8', xml_declaration=True)
+    path = folder / FORMATS['openvino'].model
+    tree = ElementTree.parse(path)
+    _take_first_of_equal(tree.getroot())
+    for rewrite in rewrites:
+        if rewrite.layers is not None:
+            rewrite.layers(tree.getroot())
+    tree.write(path, encoding='utf-8', xml_declaration=True)
+
+
+def _take_first_of_equal(ir: ElementTree.Element) -> None:
+    """The order that ONNX asks of TopK, and that OpenVINO loses when it converts it."""
+    for layer in ir.iter('layer'):
+        if layer.get('type') == 'TopK':
+            # the first version that knows the attribute
+            layer.set('version', 'opset11')
+            layer.find('data').set('stable', 'true')
 
 
 WRITERS: Mapping[str, Callable[..., None]] = {

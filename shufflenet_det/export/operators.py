@@ -17,6 +17,8 @@ from torchvision.ops import roi_align as torchvision_roi_align
 def top_k(values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """The ``limit`` largest values, or all if there are fewer, largest first.
 
+    Of equal values the first comes first.
+
     Args:
         values: (N,).
         limit: most values to take.
@@ -76,7 +78,9 @@ def _constant(g: Any, values: Sequence, dtype: torch.dtype = torch.int64) -> Any
 class _TopK(Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-        return values.topk(min(limit, len(values)))
+        # torch's own topk takes any of equal values
+        best, indices = values.sort(descending=True, stable=True)
+        return best[:limit], indices[:limit]
 
     @staticmethod
     def symbolic(g: Any, values: Any, limit: int) -> tuple[Any, Any]:
