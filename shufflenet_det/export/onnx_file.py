@@ -12,6 +12,7 @@ import torch
 from .errors import ExportError
 from .ncnn_file import write_ncnn
 from .networks import IMAGE, Exportable, random_images
+from .operators import first_of_equal
 from .rewrites import REWRITES, Rewrite, rewritten
 
 OPSET = 17
@@ -82,7 +83,8 @@ def write_openvino(
     import openvino
 
     with tempfile.TemporaryDirectory() as work:
-        write_onnx(source, Path(work), rewrites)
+        with first_of_equal():
+            write_onnx(source, Path(work), rewrites)
         try:
             model = openvino.convert_model(str(Path(work) / FORMATS['onnx'].model))
             openvino.save_model(
@@ -91,22 +93,13 @@ def write_openvino(
         # its exceptions have no class of their own
         except RuntimeError as error:
             raise ExportError(f'OpenVINO cannot convert this network: {error}') from None
-    path = folder / FORMATS['openvino'].model
-    tree = ElementTree.parse(path)
-    _take_first_of_equal(tree.getroot())
-    for rewrite in rewrites:
-        if rewrite.layers is not None:
-            rewrite.layers(tree.getroot())
-    tree.write(path, encoding='utf-8', xml_declaration=True)
-
-
-def _take_first_of_equal(ir: ElementTree.Element) -> None:
-    """The order that ONNX asks of TopK, and that OpenVINO loses when it converts it."""
-    for layer in ir.iter('layer'):
-        if layer.get('type') == 'TopK':
-            # the first version that knows the attribute
-            layer.set('version', 'opset11')
-            layer.find('data').set('stable', 'true')
+    changes = [rewrite.layers for rewrite in rewrites if rewrite.layers is not None]
+    if changes:
+        path = folder / FORMATS['openvino'].model
+        tree = ElementTree.parse(path)
+        for change in changes:
+            change(tree.getroot())
+        tree.write(path, encoding='utf-8', xml_declaration=True)
 
 
 WRITERS: Mapping[str, Callable[..., None]] = {
