@@ -10,6 +10,7 @@ from shufflenet_runtime.openvino_engine import OpenVino
 from . import onnx_writer
 from .errors import ExportError
 from .networks import Exportable
+from .operators import first_of_equal
 from .rewrites import ORDERS, Rewrite, read_planes
 
 PACKAGES = ('onnx',)
@@ -32,7 +33,8 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
 
     path = folder / OpenVino.model
     with tempfile.TemporaryDirectory() as work:
-        onnx_writer.write(source, Path(work), rewrites)
+        with first_of_equal():
+            onnx_writer.write(source, Path(work), rewrites)
         try:
             model = openvino.convert_model(str(Path(work) / OnnxRuntime.model))
             openvino.save_model(model, str(path), compress_to_fp16=False)

@@ -78,7 +78,9 @@ def with_onnx_runtime(case: Case, folder: Path) -> np.ndarray:
 FORMS = (with_numpy, with_torch, with_onnx_runtime)
 
 
-@pytest.mark.filterwarnings('ignore::DeprecationWarning', 'ignore::UserWarning')
+@pytest.mark.filterwarnings(
+    'ignore::DeprecationWarning', 'ignore::UserWarning', 'ignore::torch.jit.TracerWarning'
+)
 @pytest.mark.parametrize('form', FORMS, ids=lambda form: form.__name__)
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.name)
 def test_every_form_gives_what_the_table_says(case: Case, form, tmp_path: Path):
