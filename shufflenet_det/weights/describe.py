@@ -12,9 +12,9 @@ from .layouts import (
     Tensors,
     backbone_prefix,
     backbone_tensors,
+    foreign_layout,
     has_all_stages,
-    is_of_authors,
-    layers_of_authors,
+    layers_of,
     renamed,
     stored_tensors,
     tensors_of,
@@ -24,15 +24,22 @@ from .preprocessing import IMAGENET, RAW_BGR, Preprocessing
 from .public import find_public
 from .record import WeightsRecord, read_record
 
+# shuffle and pixels of the public files in other layouts; ZCls's are the authors'
+_NEEDS = {
+    'authors': ('transposed', RAW_BGR),
+    'zcls': ('transposed', RAW_BGR),
+    'pytorchcv': ('standard', IMAGENET),
+}
+
 
 @dataclass(frozen=True)
 class Description:
     """What a checkpoint holds.
 
     Attributes:
-        layout: ``'ours'`` for a ShuffleNet v1 with our names, which are mmpretrain's too,
-            ``'authors'`` for the authors' release, which has to be converted before a model can
-            load it, ``'other'`` for another network.
+        layout: ``'ours'`` for a ShuffleNet v1 with our names, which are mmpretrain's too; one of
+            :data:`.layouts.FOREIGN`, such as ``'authors'`` for the authors' release, which has to
+            be converted before a model can load it; ``'other'`` for another network.
         backbone: its ``type`` in a config, None if not known.
         variant: the arguments ``groups``, ``stem_channels`` and ``stage_channels`` of
             ``ShuffleNetV1``, and ``shallow`` and ``with_se`` where they are true; else empty.
@@ -95,9 +102,10 @@ def describe(checkpoint: Mapping[str, Any], name: str) -> Description:
         )
     meta = checkpoint.get('meta')
     record = read_record(meta if isinstance(meta, Mapping) else None, name)
-    if is_of_authors(tensors):
-        layout, prefix, default = 'authors', '', ('transposed', RAW_BGR)
-        backbone = _of_authors(tensors)
+    foreign = foreign_layout(tensors)
+    if foreign:
+        layout, prefix, default = foreign, '', _NEEDS[foreign]
+        backbone = _backbone_of(foreign, tensors)
         complete = has_all_stages(backbone, '')
     else:
         found = backbone_prefix(stored)
@@ -120,10 +128,10 @@ def describe(checkpoint: Mapping[str, Any], name: str) -> Description:
     return Description(layout, **needs, recorded=True, **where)
 
 
-def _of_authors(tensors: Tensors) -> Tensors:
+def _backbone_of(layout: str, tensors: Tensors) -> Tensors:
     return {
         name.removeprefix('backbone.'): tensor
-        for name, tensor in renamed(tensors, layers_of_authors())[0].items()
+        for name, tensor in renamed(tensors, layers_of(layout))[0].items()
     }
 
 
