@@ -19,7 +19,8 @@ from shufflenet_det.weights.convert import (
     convert,
     mmpretrain_factor,
 )
-from shufflenet_det.weights.public import find_public, public_table
+from shufflenet_det.weights.listing import public_table, refused_table
+from shufflenet_det.weights.public import find_public
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -113,7 +114,12 @@ def _arguments(settings: dict) -> str:
 def main() -> None:
     args = parse_args()
     if args.list:
-        print(FORMATS[args.format]([public_table()]))
+        table = public_table()
+        print(FORMATS[args.format]([table, refused_table()]))
+        if args.format == 'text':
+            name = table.rows[0]['name']
+            print(f'\nto train a detector from one: SHUFFLENET_PRETRAINED={name} python '
+                  'tools/train.py CONFIG')
         return
     if args.out.exists() and not args.force:
         raise ConfigError(f'{args.out} exists: choose another name, or overwrite it with --force.')

@@ -8,6 +8,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from ..common.errors import shorten
 from ..compat.checkpoint import CheckpointError
 from .layouts import (
+    FOREIGN,
     WRAPPER,
     Tensors,
     backbone_prefix,
@@ -21,7 +22,7 @@ from .layouts import (
     variant_of,
 )
 from .preprocessing import IMAGENET, RAW_BGR, Preprocessing
-from .public import find_public
+from .public import SCHEME, find_public
 from .record import WeightsRecord, read_record
 
 # shuffle and pixels of the public files in other layouts; ZCls's are the authors'
@@ -74,10 +75,16 @@ def describe_checkpoint(source: str) -> Description:
         CheckpointError: it cannot be read, is no checkpoint, or its record is damaged.
     """
     public = find_public(source)
-    if public is not None and public.is_url:
-        needs = public.needs
+    if public is not None:
+        by_name = source.startswith(SCHEME)
+        # loaded by its address, the file is as its publisher made it
+        foreign = not by_name and public.collection in FOREIGN
         return Description(
-            'ours', **vars(needs), recorded=False, prefix='backbone.', complete=True
+            public.collection if foreign else 'ours',
+            **vars(public.needs),
+            recorded=by_name,
+            prefix='' if foreign else 'backbone.',
+            complete=True,
         )
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     return describe(checkpoint, source)
