@@ -1,7 +1,7 @@
 """Weights of ShuffleNet v1 from one layout to another."""
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import safetensors.torch
@@ -110,6 +110,19 @@ def _check_pixels(pixels: Preprocessing | None, layout: str, name: str) -> list[
         f'{_PUBLISHERS[layout]} gives a network {given}; these weights need {pixels}, so they '
         f'need other pixels there than its own weights'
     ]
+
+
+def halved(converted: Converted) -> Converted:
+    """The same weights in 16 bits, for half the space.
+
+    Raises:
+        CheckpointError: a number is too large for that.
+    """
+    tensors = {n: t.half() if t.is_floating_point() else t for n, t in converted.tensors.items()}
+    large = [n for n, t in tensors.items() if not torch.isfinite(t).all()]
+    if large:
+        raise CheckpointError(f'numbers of {shorten(large, 3)} are too large for 16 bits.')
+    return replace(converted, tensors=tensors)
 
 
 def as_file(converted: Converted, suffix: str) -> bytes:

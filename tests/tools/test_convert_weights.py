@@ -58,7 +58,8 @@ def test_converts_and_says_how_to_use_the_file(convert, source, tmp_path, name):
     assert (found.shuffle, found.preprocessing) == ('transposed', RAW_BGR)
     assert f'tools/swap_backbone.py CONFIG --checkpoint {out} --out NEW_CONFIG' in said
     # what it prints is a config, and loads the file
-    lines = said.split('In a config:\n')[1].split('Or put')[0]
+    assert f'SHUFFLENET_PRETRAINED={out} python tools/train.py CONFIG' in said
+    lines = said.split('In a config:\n')[1].split('Or start')[0]
     lines, classifier = lines.rsplit('data_preprocessor=', 1)
     (tmp_path / 'config.py').write_text(
         '\n'.join(line[2:] for line in lines.splitlines()) + '\nclassifier=' + classifier
@@ -134,6 +135,20 @@ def test_pixels_that_the_authors_code_does_not_give_are_noted(convert, source, t
     said = convert(source, tmp_path / 'b.pth', '--to', 'authors')[1]
     assert "note: the authors' code gives a network BGR in 0..255, no mean, no std; these" in said
     assert 'RGB with mean (123.675, 116.28, 103.53)' in said
+
+
+def test_half_the_size(convert, source, tmp_path):
+    whole, half = tmp_path / 'whole.safetensors', tmp_path / 'half.safetensors'
+    assert convert(source, whole)[0] == convert(source, half, '--half')[0] == 0
+    # names and record take a little
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    one, other = (read_checkpoint(path)['state_dict'] for path in (whole, half))
+    for name, tensor in other.items():
+        assert torch.equal(tensor, one[name].half() if one[name].is_floating_point() else one[name])
+    state = AuthorsNet(3, 0.5).state_dict()
+    state['first_conv.1.running_var'] = torch.full((12,), 1e6)
+    torch.save(state, source)
+    fails(convert(source, half, '--half', '--force'), 'conv1.bn.running_var', 'too large')
 
 
 def test_lists_the_public_files(convert, tmp_path, monkeypatch):

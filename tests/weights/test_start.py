@@ -209,7 +209,7 @@ def test_init_cfg_where_everyone_writes_it(way, detector, authors, tmp_path):
     assert_started(model, dict(state_dict=converted.tensors))
     # in the config of another width, by the name itself, and under other pixels
     for width, checkpoint, said in (
-        ('1x', str(path), 'network with other widths than the config'),
+        ('1x', str(path), 'of another shape|other widths than the config'),
         ('0.5x', authors, "needs shuffle='transposed'"),
         ('0.5x', str(path), 'needs pixels as BGR'),
     ):
