@@ -7,7 +7,7 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 import torch
 from filelock import FileLock
@@ -139,7 +139,8 @@ def _receive(file: PublicFile, partial: Path) -> None:
 def _append(file: PublicFile, partial: Path, size: int) -> None:
     headers = {'User-Agent': 'shufflenet_det'} | ({'Range': f'bytes={size}-'} if size else {})
     try:
-        response = urlopen(Request(file.url, headers=headers), timeout=_SILENCE)
+        # a new one reads the proxies of the environment, that of urlopen those of its first call
+        response = build_opener().open(Request(file.url, headers=headers), timeout=_SILENCE)
     except HTTPError as error:
         if size and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             # nothing is missing

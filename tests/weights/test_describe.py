@@ -125,7 +125,7 @@ def test_public_files_are_described_without_a_download(file, monkeypatch):
     def fetch(*args, **kwargs):
         pytest.fail('something was downloaded')
 
-    monkeypatch.setattr('shufflenet_det.weights.download.urlopen', fetch)
+    monkeypatch.setattr('shufflenet_det.weights.download.build_opener', fetch)
     monkeypatch.setattr(urllib.request, 'urlopen', fetch)
     for name in (file.name, file.published_as):
         found = describe_checkpoint(f'shufflenet://{name}')
