@@ -1,4 +1,4 @@
-"""``tools/prepare_data.py --pretrained``: a config that starts from weights, with what they need."""
+"""``tools/prepare_data.py --pretrained``: a config that starts from weights, as these need it."""
 import runpy
 from pathlib import Path
 
