@@ -42,13 +42,16 @@ def content_of(file: PublicFile) -> bytes:
         CheckpointError: it cannot be downloaded or kept, or is not what was published.
     """
     path = place_of(file)
-    # the others look when the first is done
-    for turn in (True, False):
-        try:
-            if turn == (get_dist_info()[0] == 0) and file.url is not None and not path.exists():
+    if file.url is not None:
+        if get_dist_info()[0] == 0:
+            try:
                 _download(file, path)
-        finally:
+            finally:
+                # without it the other processes would wait for one that has failed
+                barrier()
+        else:
             barrier()
+            _download(file, path)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -88,6 +91,8 @@ class _NoAnswerError(Exception):
 
 def _download(file: PublicFile, path: Path) -> None:
     """Put a file into its place, whole and checked, or not at all."""
+    if path.exists():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # processes that were started apart must not write into each other's file
