@@ -44,22 +44,29 @@ class Network:
 
     Attributes:
         name: as it was given.
-        build: makes the network, each time with the same weights.
+        make: makes the network, each time with the same weights.
         ours: whether it is of this package.
         twin: of ours, the name of the same network of mmpretrain, where there can be one.
         note: what the figures include, where that is not obvious.
+        adapt: what is done to the network, and to its form for inference.
     """
 
     name: str
-    build: Callable[[], nn.Module]
+    make: Callable[[], nn.Module]
     ours: bool = False
     twin: str | None = None
     note: str | None = None
+    adapt: Callable[[nn.Module], nn.Module] | None = None
+
+    def build(self) -> nn.Module:
+        """The network."""
+        return self.adapt(self.make()) if self.adapt else self.make()
 
     def deployed(self, device: str = 'cpu') -> nn.Module:
         """The network in its form for inference: ours by ``switch_to_deploy``, others with batch
         norms folded by mmcv's ``fuse_conv_bn``. The form may depend on the device."""
-        return deploy(self.build().eval().to(device), self.ours)
+        model = deploy(self.build().eval().to(device), self.ours)
+        return self.adapt(model) if self.adapt else model
 
 
 def deploy(model: nn.Module, ours: bool) -> nn.Module:
