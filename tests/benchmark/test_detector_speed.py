@@ -1,9 +1,16 @@
 import re
 
 from shufflenet_det.benchmark import detector_parts, speed, timing
-from shufflenet_det.benchmark.detector_parts import BACKWARD, DATA, OTHER, TOTAL, Tracer
+from shufflenet_det.benchmark.detector_parts import (
+    BACKWARD,
+    DATA,
+    OTHER,
+    TOTAL,
+    Tracer,
+    fixed_boxes,
+)
 from shufflenet_det.benchmark.detector_speed import measure_detectors
-from shufflenet_det.benchmark.detectors import find_detectors, fixed_boxes
+from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.speed import Setting
 from shufflenet_det.benchmark.speed_report import parts_tables, plot, speed_table
 from shufflenet_det.common.config import CONFIGS
