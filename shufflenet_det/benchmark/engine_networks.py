@@ -18,7 +18,8 @@ from ..common.errors import ConfigError
 from ..export import ExportError
 from ..export.average_pool import fix_pooling
 from ..export.networks import Exportable, exportable
-from ..export.onnx_file import OPSET, WRITERS
+from ..export.onnx_writer import OPSET
+from ..export.writers import WRITERS
 from ..models.complexity import count_config
 from ..paper.figures import CLASSIFIERS, Row
 from .detector_parts import Size

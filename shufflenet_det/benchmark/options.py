@@ -57,6 +57,9 @@ def add_input_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         '--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs'
     )
+    command.add_argument(
+        '--config', help='instead: training data of this config, decoded each time and kept decoded'
+    )
     _number(command, '--images', 128, 'images to use')
     _number(command, '--rounds', 11, 'turns of each side')
     command.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
