@@ -39,6 +39,7 @@ demo-scratch: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 
 test: lint
 	$(PYTEST)
