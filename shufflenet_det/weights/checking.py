@@ -5,7 +5,6 @@ with the model, before the first image. A part of a model, such as a backbone wi
 ``init_cfg=dict(type='Pretrained')``, does not know its preprocessor: its record waits for the end
 of the ``init_weights`` of the whole.
 """
-import functools
 import logging
 import shlex
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mmengine.logging import print_log
-from mmengine.model import BaseModel
 from torch import nn
 
 from ..compat.checkpoint import CheckpointError, after_load
 from ..compat.checkpoint_reading import Origin
+from ..compat.initialisation import after_init
 from ..models.classifier import ClassifierPreprocessor
 from ..models.shuffle_unit import ShuffleUnit
 from ..models.shufflenet_v1 import ShuffleNetV1
@@ -114,18 +113,6 @@ def _other_preprocessing(
 
 def install() -> None:
     """Have every load of mmengine compared. Calling it again changes nothing."""
-    if _check_loaded in after_load:
-        return
-    after_load.append(_check_loaded)
-    init_weights = BaseModel.init_weights
-
-    @functools.wraps(init_weights)
-    def init_and_check(self: BaseModel) -> None:
-        # mmengine's own sign of the outermost call; a detector inside another is given images by
-        # the preprocessor of the outer one
-        outermost = not hasattr(self, '_params_init_info')
-        init_weights(self)
-        if outermost:
-            check_preprocessing(self)
-
-    BaseModel.init_weights = init_and_check
+    for callbacks, callback in ((after_load, _check_loaded), (after_init, check_preprocessing)):
+        if callback not in callbacks:
+            callbacks.append(callback)
