@@ -5,7 +5,11 @@ the changes to other libraries that :mod:`shufflenet_det.compat.changes` lists, 
 needed. In a config:
 ``custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)``.
 """
-from .compat import changes
+from .runtime_files import provide_runtime
+
+provide_runtime()
+
+from .compat import changes  # noqa: E402
 
 # before everything else: MMDetection imports mmcv's operators as soon as it is imported
 changes.make('mmcv_ext')

@@ -62,7 +62,7 @@ def run(args: Run) -> None:
     """Do what the command line says.
 
     Raises:
-        ShuffleNetDetError: something is wrong with the model, a source or an output.
+        UserError: something is wrong with the model, a source or an output.
         DataError: some images could not be read, after all others are done.
     """
     predictor = _predictor(args)

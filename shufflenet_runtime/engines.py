@@ -25,8 +25,7 @@ class Engine:
 
     Attributes:
         name: of the engine, which is that of its Python package, too.
-        format: name of the kind of file that it reads, and of the extra of shufflenet_det that
-            brings it.
+        format: name of the kind of file that it reads.
         model: name of that file in an exported folder.
         files: all files that belong to a network.
         load: from a file, a number of threads of one inference and one of inferences at the same
@@ -51,12 +50,7 @@ class Engine:
         Raises:
             EngineError: it is not installed.
         """
-        return require(
-            self.name,
-            self.name,
-            f'the extra {self.name} of shufflenet_runtime and the extra {self.format} of '
-            f'shufflenet_det',
-        )
+        return require(self.name, self.name, f'the extra {self.name} of shufflenet_runtime')
 
     def open(self, folder: Path, threads: int = 0, workers: int = 1) -> Session:
         """Load the network of an exported folder.
