@@ -9,7 +9,7 @@ from pathlib import Path
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError
-from shufflenet_det.engine import DeployHook, setup
+from shufflenet_det.engine import DeployHook, setup, start
 from shufflenet_det.evaluation import CheckedCocoMetric, TopKError
 from shufflenet_det.evaluation.report import write_metrics
 from shufflenet_det.export import ENGINES, is_exported, use_exported
@@ -97,7 +97,7 @@ def main() -> None:
         # an absolute path, because the hook joins anything else to the work folder at each image
         args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
-    runner = Runner.from_cfg(cfg)
+    runner = start.build_runner(cfg, args.config)
     if args.exported:
         runner.model.check_classes(runner.test_dataloader.dataset)
     if args.out:

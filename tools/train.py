@@ -6,10 +6,10 @@ import argparse
 
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
-from shufflenet_det.engine import pretraining, setup
+from shufflenet_det.engine import pretraining, setup, start
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,7 +58,7 @@ def main() -> None:
     if args.resume and not nothing_to_resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    runner = Runner.from_cfg(cfg)
+    runner = start.build_runner(cfg, args.config)
     if nothing_to_resume:
         runner.logger.warning(f'--resume: no checkpoint in {cfg.work_dir}, training starts anew')
     warning = None if cfg.get('resume') else pretraining.pretraining_warning(cfg)
