@@ -9,13 +9,14 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist lo
 # the tests start dozens of processes; without bytecode each compiles the Python files of PyTorch
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-scratch test test-all lint lock clean
+.PHONY: help demo demo-scratch test test-all test-matrix lint lock clean
 
 help:
 	@echo 'make demo      on sample data: pretrain a classifier, train detectors at 300 and 600 pixels'
 	@echo 'make demo-scratch  also train the detectors from random weights, and compare'
 	@echo 'make test      lint and the tests'
 	@echo 'make test-all  also the tests that take minutes'
+	@echo 'make test-matrix  the tests on each supported Python, and on the oldest PyTorch'
 	@echo 'make lock      resolve requirements/lock.in anew (needs the network)'
 	@echo 'make clean     remove .venv, the sample data and the work folders'
 
@@ -46,6 +47,9 @@ test: lint
 
 test-all: lint
 	$(PYTEST) -m ''
+
+test-matrix:
+	.ci/test-matrix
 
 lock:
 	$(PYTHON) -m venv .cache/uv

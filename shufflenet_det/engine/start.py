@@ -130,8 +130,13 @@ def _data(loaders: Sequence[tuple[str, DataLoader]]) -> Iterator[tuple[str, str]
         classes = dataset.metainfo.get('classes') if hasattr(dataset, 'metainfo') else None
         yield name, (
             f'{len(dataset)} images' + (f' of {len(classes)} classes' if classes else '')
-            + (f' from {place}' if place else '') + f', batches of {loader.batch_size}'
+            + (f' from {place}' if place else '') + f', batches of {_batch(loader)}'
         )  # fmt: skip
+
+
+def _batch(loader: DataLoader) -> int | None:
+    # where the sampler makes the batches, the loader does not know
+    return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
 
 
 def _place(dataset: object) -> str:
