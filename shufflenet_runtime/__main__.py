@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from .cli import Run, run
+from .cli import Options, run
 from .engines import ENGINES
 from .errors import UserError
 
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     try:
-        run(Run(**vars(parse_args())))
+        run(Options(**vars(parse_args())))
     except KeyboardInterrupt:
         sys.exit('interrupted: nothing is kept of what was not finished')
     except UserError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from shufflenet_det.common import cli
 from shufflenet_det.common.errors import DataError
 from shufflenet_det.data.sample import make_classification_sample
-from shufflenet_det.paper.claims import NETWORKS, Run, errors_of, train
+from shufflenet_det.paper.claims import NETWORKS, Training, errors_of, train
 from shufflenet_det.paper.claims_report import claims_table, networks_table, write_report
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train_all(waiting: list[Run], recipe: Path, jobs: int) -> None:
+def train_all(waiting: list[Training], recipe: Path, jobs: int) -> None:
     """Train in fresh processes: a fork of one in which torch has threads can hang."""
     start = time.monotonic()
     context = multiprocessing.get_context('spawn')
@@ -69,7 +69,7 @@ def train_all(waiting: list[Run], recipe: Path, jobs: int) -> None:
 def main() -> None:
     args = parse_args()
     work_dir = cli.check_writable(args.work_dir).absolute()
-    runs = [Run(name, seed, work_dir) for seed in args.seeds for name in args.networks]
+    runs = [Training(name, seed, work_dir) for seed in args.seeds for name in args.networks]
     waiting = [run for run in runs if not run.result.is_file()]
     print(f'{len(runs)} runs, {len(runs) - len(waiting)} of them finished before', flush=True)
     if waiting and not args.report:

@@ -76,7 +76,7 @@ NETWORKS = tuple(dict.fromkeys(n for claim in CLAIMS for n in (claim.better, cla
 
 
 @dataclass(frozen=True)
-class Run:
+class Training:
     """One training: a network and a seed, in a folder of its own."""
 
     network: str
@@ -92,7 +92,7 @@ class Run:
         return self.folder / 'result.json'
 
 
-def run_config(run: Run, recipe: Path, networks: Path) -> Config:
+def run_config(run: Training, recipe: Path, networks: Path) -> Config:
     """The recipe's config with the network of one run in it.
 
     Args:
@@ -116,7 +116,7 @@ def run_config(run: Run, recipe: Path, networks: Path) -> Config:
     return cfg
 
 
-def train(run: Run, recipe: Path, networks: Path) -> Run:
+def train(run: Training, recipe: Path, networks: Path) -> Training:
     """Train, or go on training, and write ``result.json``; one thread, console output to a file."""
     set_num_threads(1)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def train(run: Run, recipe: Path, networks: Path) -> Run:
     return run
 
 
-def errors_of(runs: Sequence[Run]) -> dict[str, list[float]]:
+def errors_of(runs: Sequence[Training]) -> dict[str, list[float]]:
     """Top-1 errors in percent of the finished runs, by network, in the order of the seeds.
 
     Raises:

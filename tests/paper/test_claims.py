@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shufflenet_det.common.errors import DataError
 from shufflenet_det.models.complexity import count_config
-from shufflenet_det.paper.claims import CLAIMS, NETWORKS, Run, errors_of, run_config, verdict
+from shufflenet_det.paper.claims import CLAIMS, NETWORKS, Training, errors_of, run_config, verdict
 from shufflenet_det.paper.claims_report import claims_table, compared, write_report
 
 import pytest
@@ -29,7 +29,8 @@ def test_verdict_is_that_of_welchs_test():
 
 def test_compared_networks_differ_in_the_network_alone(tmp_path):
     configs = [
-        run_config(Run(name, 0, tmp_path), RECIPE, NETWORK_CONFIGS).to_dict() for name in NETWORKS
+        run_config(Training(name, 0, tmp_path), RECIPE, NETWORK_CONFIGS).to_dict()
+        for name in NETWORKS
     ]
     assert len({json.dumps(c['model'].pop('backbone'), sort_keys=True) for c in configs}) == len(
         NETWORKS
@@ -44,7 +45,7 @@ def test_compared_units_cost_alike(budget, tmp_path):
     claims = [c for c in CLAIMS if f'{budget} MFLOPs' in c.about]
     assert len(claims) == 4
     for name in {n for claim in claims for n in (claim.better, claim.worse)}:
-        cfg = run_config(Run(name, 0, tmp_path), RECIPE, NETWORK_CONFIGS)
+        cfg = run_config(Training(name, 0, tmp_path), RECIPE, NETWORK_CONFIGS)
         cfg.model.head.num_classes = 1000
         mflops = count_config(cfg, (224, 224)).macs / 1e6
         # the paper puts the MobileNet of 41 beside its 38
@@ -62,7 +63,7 @@ def test_report_has_every_claim(tmp_path):
 
 
 def test_damaged_result_is_named(tmp_path):
-    run = Run(NETWORKS[0], 0, tmp_path)
+    run = Training(NETWORKS[0], 0, tmp_path)
     run.folder.mkdir(parents=True)
     run.result.write_text('{')
     with pytest.raises(DataError, match='result.json'):
