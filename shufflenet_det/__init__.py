@@ -5,14 +5,18 @@ the changes to other libraries that :mod:`shufflenet_det.compat.changes` lists, 
 needed. In a config:
 ``custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)``.
 """
+from .compat import stack
 from .runtime_files import provide_runtime
 
+stack.check()
 provide_runtime()
 
-from .compat import changes  # noqa: E402
+from .compat import changes, stubs  # noqa: E402
 
 # before everything else: MMDetection imports mmcv's operators as soon as it is imported
-changes.make('mmcv_ext')
+if 'mmcv_ext' in changes.make('mmcv_ext'):
+    stubs.replace_stubs()
+stack.import_quietly('mmdet.datasets', 'mmdet.evaluation')
 
 from . import data, engine, evaluation, models, weights  # noqa: E402
 from .version import __version__  # noqa: E402

@@ -39,7 +39,8 @@ CHANGES = (
     Change(
         'mmcv_ext',
         'mmcv_ext',
-        'import system: answers for the missing module `mmcv._ext`',
+        'import system: answers for the missing module `mmcv._ext`; what was imported without it '
+        'gets the operators',
         'without compiled mmcv, MMDetection cannot be imported',
         'mmcv has no compiled module',
     ),
