@@ -75,7 +75,8 @@ CHANGES = (
     Change(
         'weights_check',
         'initialisation',
-        'mmengine: the end of `BaseModel.init_weights`, for weights with such a record',
+        'mmengine: start and end of `BaseModel.init_weights`, for models with backbones of this '
+        'package',
         'weights that need other pixels than the model gives are used in silence',
         'always',
     ),

@@ -1,12 +1,14 @@
-"""What is to be done when a whole model has its initial weights."""
+"""What is to be done before and after a whole model gets its initial weights."""
 from collections.abc import Callable
 
 from mmengine.model import BaseModel
 
 from .wrapping import wrap
 
+before_init: list[Callable[[BaseModel], None]] = []
+"""Called with each model at the start of its ``init_weights``, not with models inside of it."""
 after_init: list[Callable[[BaseModel], None]] = []
-"""Called with each model at the end of its ``init_weights``, and not with models inside of it."""
+"""Called with each model at the end of its ``init_weights``, not with models inside of it."""
 
 
 def needed() -> bool:
@@ -15,7 +17,7 @@ def needed() -> bool:
 
 
 def install() -> None:
-    """Have every model call :data:`after_init`. Calling it again changes nothing."""
+    """Have every model call both lists. Calling it again changes nothing."""
     wrap(BaseModel, 'init_weights', _calling)
 
 
@@ -24,6 +26,8 @@ def _calling(init_weights: Callable) -> Callable:
         # mmengine's own sign of the outermost call; a detector inside another is given images by
         # the preprocessor of the outer one
         outermost = not hasattr(self, '_params_init_info')
+        for call in before_init if outermost else ():
+            call(self)
         init_weights(self)
         for call in after_init if outermost else ():
             call(self)

@@ -16,8 +16,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-# an account of loaded weights (compat/checkpoint_keys.py)
-_LOADED = 'Loaded '
+# accounts of loaded weights (compat/checkpoint_keys.py) and of what starts from them
+_OF_WEIGHTS = ('Loaded ', 'The detector starts from ', 'The shared stage ')
 _TIMED = 10
 
 
@@ -30,7 +30,7 @@ class ConsoleFilter(logging.Filter):
         return (
             self.started
             or record.levelno >= logging.WARNING
-            or record.getMessage().startswith(_LOADED)
+            or record.getMessage().startswith(_OF_WEIGHTS)
         )
 
 
