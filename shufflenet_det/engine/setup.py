@@ -10,6 +10,7 @@ from torch import distributed
 
 from ..common.cli import check_writable
 from ..common.errors import ConfigError
+from ..compat.checkpoint_keys import hold_every_model
 
 
 class OptionAction(DictAction):
@@ -150,6 +151,7 @@ def is_classifier(cfg: Config) -> bool:
 
 def add_consistency_check(cfg: Config) -> None:
     """Have the model, the data and the checkpoint compared, whatever hooks the config names."""
+    hold_every_model()
     hooks = list(cfg.get('custom_hooks') or [])
     if not any(hook['type'] == 'ConsistencyHook' for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type='ConsistencyHook')]
