@@ -16,7 +16,7 @@ from terminaltables import AsciiTable
 from ..common.cli import write_atomically
 from ..common.errors import ConfigError
 from ..data.coco import CheckedCOCO
-from .hotcoco_backend import choose_backend, describe_backend, load_hotcoco
+from .hotcoco_backend import choose_backend, describe_backend, evaluate_by_hotcoco
 
 FIGURES = (
     'mAP',
@@ -134,17 +134,16 @@ class CheckedCocoMetric(CocoMetric):
     def _evaluate(self, result_file: str, metric: str) -> COCOeval:
         print_log(f'{metric} is evaluated by {describe_backend(self.backend)}', 'current')
         if self.backend == 'hotcoco':
-            from hotcoco import COCOeval as Evaluation
-
-            truth, detections = load_hotcoco(self._coco_api, result_file, metric)
+            evaluation = evaluate_by_hotcoco(
+                self._coco_api, result_file, metric, self.cat_ids, self.img_ids
+            )
         else:
-            Evaluation, truth = COCOeval, self._coco_api
-            detections = load_results(truth, result_file, metric)
-        evaluation = Evaluation(truth, detections, metric)
-        evaluation.params.catIds = self.cat_ids
-        evaluation.params.imgIds = self.img_ids
-        evaluation.evaluate()
-        evaluation.accumulate()
+            detections = load_results(self._coco_api, result_file, metric)
+            evaluation = COCOeval(self._coco_api, detections, metric)
+            evaluation.params.catIds = self.cat_ids
+            evaluation.params.imgIds = self.img_ids
+            evaluation.evaluate()
+            evaluation.accumulate()
         evaluation.summarize()
         return evaluation
 
