@@ -39,18 +39,18 @@ def new_figure(x: str, y: str, tooltips: Sequence[tuple[str, str]], **options: o
     return plot
 
 
-def _legend(plot: 'figure', below: bool = False) -> 'figure':
+def _legend(plot: 'figure') -> 'figure':
+    """The legend below the figure, where it hides nothing on a narrow screen."""
     if not plot.legend:
         return plot
     legend = plot.legend[0]
     legend.click_policy = 'hide'
     legend.background_fill_color = legend.border_line_color = None
     legend.label_text_font_size = '11px'
-    legend.spacing, legend.padding = 0, 2
-    if below:
-        legend.orientation = 'horizontal'
-        legend.ncols = 3
-        plot.add_layout(legend, 'below')
+    legend.spacing, legend.padding = 8, 2
+    legend.orientation = 'horizontal'
+    legend.ncols = 3
+    plot.add_layout(legend, 'below')
     return plot
 
 
@@ -64,7 +64,7 @@ def curves(runs: Sequence[ReportRun]) -> dict[str, 'figure']:
     for key, title in (('loss', 'loss'), ('lr', 'learning rate')):
         lines = {n: _line(log.train, key) for n, log in logs.items()}
         if any(len(x) for x, _ in lines.values()):
-            figures[key] = lines_figure('iteration', title, lines)
+            figures[title] = lines_figure('iteration', title, lines)
     if len(logs) == 1 and losses:
         (log,) = logs.values()
         figures['parts of the loss'] = lines_figure(
@@ -75,7 +75,7 @@ def curves(runs: Sequence[ReportRun]) -> dict[str, 'figure']:
         lines = {n: _line(log.validation, key) for n, log in logs.items()}
         lines = {n: line for n, line in lines.items() if line[0]}
         if lines:
-            figures[key.partition('/')[2]] = lines_figure('iteration', title, lines, points=True)
+            figures[title] = lines_figure('iteration', title, lines, points=True)
     return figures
 
 
@@ -103,7 +103,7 @@ def lines_figure(
                   **label)  # fmt: skip
         if points or len(xs) == 1:
             plot.scatter('x', 'y', source=data, color=colour, size=7, name=name, **label)
-    return _legend(plot, below=len(lines) > 3)
+    return _legend(plot)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
@@ -162,7 +162,7 @@ def average_precision(names: Sequence[str], analyses: Sequence[DetectionAnalysis
                 plot.scatter('x', 'y', marker=marker, size=width, color=colour, name=label,
                              alpha=1 if size == 'all' else 0.7, legend_label=label,
                              source=dict(x=_rounded(shown.values()), y=list(shown)))  # fmt: skip
-    return _legend(plot, below=True)
+    return _legend(plot)
 
 
 def errors(names: Sequence[str], analyses: Sequence[DetectionAnalysis]) -> 'figure':
@@ -183,7 +183,7 @@ def errors(names: Sequence[str], analyses: Sequence[DetectionAnalysis]) -> 'figu
                   source=dict(y=kinds, x=_rounded(lost), n=list(counts)),
                   **(dict(legend_label=run) if len(names) > 1 else {}))  # fmt: skip
     plot.x_range.start = 0
-    return _legend(plot, below=True)
+    return _legend(plot)
 
 
 def confusion(classes: Sequence[str], counts: np.ndarray) -> 'figure':
@@ -218,12 +218,16 @@ def confusion(classes: Sequence[str], counts: np.ndarray) -> 'figure':
 
 def calibration(bins_by_run: Mapping[str, Sequence[tuple]]) -> 'figure':
     """Share of right answers by score; on the diagonal a score means what it says."""
-    lines = {'a score that means what it says': ([0, 1], [0, 1])}
+    from bokeh.models import Slope
+
+    lines = {}
     for run, bins in bins_by_run.items():
         filled = [row for row in bins if row[3]]
         lines[run] = ([row[1] for row in filled], [row[2] for row in filled])
-    return lines_figure('score', 'share right', lines, points=True, y_range=(0, 1.02),
+    plot = lines_figure('score', 'share right', lines, points=True, y_range=(0, 1.02),
                         x_range=(0, 1.02))  # fmt: skip
+    plot.add_layout(Slope(gradient=1, y_intercept=0, line_color='#8a939c', line_dash='dotted'))
+    return plot
 
 
 def thresholds(analysis: DetectionAnalysis) -> 'figure':
@@ -252,4 +256,4 @@ def errors_by_class(names: Sequence[str], shares: Sequence[Mapping[str, float]])
         label = dict(legend_label=run) if len(names) > 1 else {}
         plot.scatter('x', 'y', size=10, color=COLOURS[number % len(COLOURS)], name=run, **label,
                      source=dict(x=_rounded(own.values()), y=list(own)))  # fmt: skip
-    return _legend(plot, below=True)
+    return _legend(plot)

@@ -16,6 +16,7 @@ from .runs import ReportRun, read_runs
 
 HERE = Path(__file__).resolve().parent
 IMAGES = 40
+CALIBRATION = 'calibration: on the dotted line a score means what it says'
 
 
 def write_report(
@@ -82,7 +83,8 @@ class _Page:
         self.notes += different
         self.sections = [self._results()]
         if any(run.history.train for run in runs):
-            self._add('curves', 'Training', figures.curves(runs))
+            status = [f'{r.name}: {r.history.status}' for r in runs if r.history.train]
+            self._add('curves', 'Training', figures.curves(runs), ' '.join(status))
         (self._classifier if runs[0].is_classifier else self._detector)(images)
         engines = tables.engines(runs)
         if engines:
@@ -180,8 +182,8 @@ class _Page:
             for name, a in zip(names, analyses, strict=True)
         }, 'Truth by answer at IoU 0.5. The column "background" counts missed objects, the row '
            '"background" detections of nothing.')  # fmt: skip
-        plots = {'calibration at IoU 0.5':
-                 figures.calibration({n: a.bins for n, a in zip(names, analyses, strict=True)})}
+        bins = {name: a.bins for name, a in zip(names, analyses, strict=True)}
+        plots = {CALIBRATION: figures.calibration(bins)}
         for name, analysis in zip(names, analyses, strict=True):
             plots[f'by least score{of[name]}'] = figures.thresholds(analysis)
         self._add('scores', 'Scores', plots, tables_=tables.thresholds(names, analyses))
@@ -220,8 +222,8 @@ class _Page:
             for run, a in found
         }, tables_=pairs)  # fmt: skip
         scores = [[run.name, f'{a.calibration_error:.3f}'] for run, a in found]
-        self._add('scores', 'Scores',
-                  {'calibration': figures.calibration({r.name: a.bins for r, a in found})},
+        plot = figures.calibration({run.name: a.bins for run, a in found})
+        self._add('scores', 'Scores', {CALIBRATION: plot},
                   tables_=[dict(head=['run', 'calibration error (ECE)'], rows=scores)])  # fmt: skip
         for run, analysis in found:
             most_wrong(self.gallery, run.name, analysis, images // len(found))

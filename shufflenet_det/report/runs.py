@@ -19,7 +19,7 @@ class History:
     Attributes:
         train: for each logged step its figures; ``step`` counts iterations from 1.
         validation: for each validation its figures, with the ``step`` that it followed.
-        goal: iterations of the whole training, where the log tells.
+        progress: how far it is, such as ``'epoch 3 of 8, iteration 110'``.
         done: whether its last checkpoint is the last of the schedule.
         config: text of the config that was trained.
         age: seconds since the log grew.
@@ -27,7 +27,7 @@ class History:
 
     train: list[dict] = field(default_factory=list)
     validation: list[dict] = field(default_factory=list)
-    goal: int | None = None
+    progress: str = ''
     done: bool = True
     config: str = ''
     age: float = 0.0
@@ -35,18 +35,16 @@ class History:
     @property
     def status(self) -> str:
         """One sentence on how far the training is."""
-        last = self.train[-1]['step'] if self.train else 0
         if self.done:
-            return f'Training is done: {last} iterations.'
-        of = f' of {self.goal}' if self.goal else ''
+            return f'Training is done ({self.progress}).'
         if self.age < STILL_GOING_SECONDS:
             return (
-                f'Training is still going: {last}{of} iterations, last logged {self.age:.0f} s '
-                f'before this page was written. Write it again later.'
+                f'Training is still going: {self.progress}, logged {self.age:.0f} s before this '
+                f'page was written. Write it again later.'
             )
         return (
-            f'Training stopped at {last}{of} iterations, {self.age / 3600:.1f} h before this page '
-            f'was written. `tools/train.py CONFIG --resume` goes on.'
+            f'Training stopped: {self.progress}, {self.age / 3600:.1f} h before this page was '
+            f'written. `tools/train.py CONFIG --resume` goes on.'
         )
 
 
@@ -138,7 +136,7 @@ def _read_run(folder: Path, name: str) -> ReportRun:
         run.notes.append('No log of a training is in this folder: there are no curves.')
     elif not history.validation:
         run.notes.append('It was trained without validation: there is no curve of its figures.')
-    if history.train:
+    if history.train and not history.done:
         run.notes.append(history.status)
     if not metrics:
         run.notes.append(
@@ -232,11 +230,11 @@ def _judge_progress(history: History, folder: Path) -> None:
     }
     pointer = folder / 'last_checkpoint'
     checkpoint = Path(pointer.read_text().strip()).name if pointer.is_file() else ''
+    last = history.train[-1]
+    history.progress = f'iteration {last["step"]}'
     if 'max_iters' in goals:
-        history.goal = goals['max_iters']
-        history.done = checkpoint == f'iter_{history.goal}.pth'
+        history.progress += f' of {goals["max_iters"]}'
+        history.done = checkpoint == f'iter_{goals["max_iters"]}.pth'
     elif 'max_epochs' in goals:
-        epochs = goals['max_epochs']
-        # steps are logged at intervals; the length of an epoch is known to within a few of them
-        history.goal = epochs * max(-(-r['step'] // r.get('epoch', 1)) for r in history.train)
-        history.done = checkpoint == f'epoch_{epochs}.pth'
+        history.progress = f'epoch {last.get("epoch")} of {goals["max_epochs"]}, {history.progress}'
+        history.done = checkpoint == f'epoch_{goals["max_epochs"]}.pth'

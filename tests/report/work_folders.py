@@ -14,7 +14,7 @@ CLASSES = ('ant', 'bee', 'cat', 'dog', 'eel')
 
 
 def write_log(folder: Path, steps: int = 60, goal: int = 60, validation: bool = True) -> None:
-    """A log as MMEngine writes it, of a training of ``goal`` iterations that has come to ``steps``."""
+    """A log as MMEngine writes it, ``steps`` of ``goal`` iterations after the start."""
     vis_data = folder / '20260102_030405' / 'vis_data'
     vis_data.mkdir(parents=True)
     lines = []
