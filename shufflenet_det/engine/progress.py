@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 FIRST_AFTER, EVERY = 20.0, 60.0
 """Seconds from the start to the first line, and from each line to the next."""
@@ -91,12 +92,17 @@ class ProgressHook(Hook):
             # the first one also started the workers
             validation = self._validations[-1]
         elif coming:
-            size = runner.train_dataloader.batch_size or 1
+            size = _batch_size(runner.train_dataloader)
             images = len(runner.val_loop.dataloader.dataset)
             validation = VALIDATION_SHARE * iteration / size * images
         else:
             validation = 0.0
         return iteration * (runner.max_iters - done) + validation * coming
+
+
+def _batch_size(loader: DataLoader) -> int:
+    # a loader with a batch sampler, such as MMDetection's by aspect ratio, has no size of its own
+    return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None) or 1
 
 
 def validations_left(runner: Runner, done: int) -> int:

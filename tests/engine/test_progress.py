@@ -33,7 +33,9 @@ def simulate(
     loop.dataloader = type('Loader', (), {'__len__': lambda self: 40})()
     loop.val_begin, loop.val_interval = 1, val_interval
     runner = SimpleNamespace(
-        iter=0, max_iters=400, train_loop=loop, train_dataloader=SimpleNamespace(batch_size=8),
+        iter=0, max_iters=400, train_loop=loop, train_dataloader=SimpleNamespace(
+            batch_size=None, batch_sampler=SimpleNamespace(batch_size=8)
+        ),
         val_loop=SimpleNamespace(dataloader=data), work_dir='w',
     )  # fmt: skip
     start = clock.now
