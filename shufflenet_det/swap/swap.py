@@ -153,6 +153,11 @@ def _refuse_what_cannot_be(cfg: Config, detector: ConfigDict) -> None:
         raise SwapError(
             f'{kind} is a classifier, not a detector: configs/imagenet has one for each backbone.'
         )
+    if kind == 'CLRNet':
+        raise SwapError(
+            f'{kind} finds lines, rows of points, and no boxes: it needs the operator line_nms, '
+            f'which mmcv has for CUDA only, and data that no data set here has.'
+        )
     if 'language_model' in detector:
         raise SwapError(
             f'{kind} matches its features with those of a language model, with which the backbone '
