@@ -4,7 +4,9 @@ from .deploy_hook import DeployHook
 from .hooks import ConsistencyHook
 from .iteration_seed import IterationSeedHook
 from .loops import ResumableIterLoop
+from .progress import ProgressHook
 
 __all__ = [
-    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook', 'ResumableIterLoop'
+    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook', 'ProgressHook',
+    'ResumableIterLoop',
 ]

@@ -12,6 +12,8 @@ COMMANDS = {
     'swap': ('swap_backbone', 'exchange the backbone of a config'),
     'convert': ('convert_weights', 'convert public weights'),
     'export': ('export', 'write a network for ONNX Runtime, OpenVINO or ncnn'),
+    'report': ('report', 'a page to look at, about one run or several'),
+    'predictions-to-coco': ('predictions_to_coco', 'detections as a data set to be corrected'),
     'benchmark': ('benchmark', 'measure speed and memory'),
     'paper-tables': ('paper_tables', "the paper's tables beside our figures"),
     'make-sample-data': ('make_sample_data', 'render sample data'),

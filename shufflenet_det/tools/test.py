@@ -13,7 +13,9 @@ from shufflenet_det.engine import DeployHook, setup, start
 from shufflenet_det.evaluation import CheckedCocoMetric, TopKError
 from shufflenet_det.evaluation.report import write_metrics
 from shufflenet_det.export import ENGINES, is_exported, use_exported
+from shufflenet_det.report import require_reportable, write_report
 
+import numpy as np
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -43,6 +45,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='test the deploy form: batch norms and what follows folded into the convolutions, '
         'which is faster and gives the same results up to rounding',
+    )
+    parser.add_argument(
+        '--report',
+        action='store_true',
+        help='also write report.html to the work folder, a page to look at: docs/report.md',
     )
     setup.add_common_arguments(parser)
     args = parser.parse_args()
@@ -78,6 +85,14 @@ def own_metric(runner: Runner) -> CheckedCocoMetric | TopKError | None:
     return next((m for m in metrics if isinstance(m, (CheckedCocoMetric, TopKError))), None)
 
 
+def milliseconds_per_image(runner: Runner) -> float | None:
+    """Median over the batches of the test, with reading and post-processing."""
+    times = runner.message_hub.log_scalars.get('test/time')
+    if times is None or not len(times.data[0]):
+        return None
+    return 1000 * float(np.median(times.data[0])) / (runner.test_dataloader.batch_size or 1)
+
+
 def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
@@ -102,6 +117,11 @@ def main() -> None:
         runner.model.check_classes(runner.test_dataloader.dataset)
     if args.out:
         keep_results(runner, args.out)
+    results = args.out if args.out and args.out.endswith('.json') else None
+    if args.report:
+        results = results or str(Path(cfg.work_dir, 'results.json'))
+        require_reportable(own_metric(runner))
+        keep_results(runner, results)
     if args.fuse_conv_bn:
         runner.register_hook(DeployHook())
     metrics = runner.test()
@@ -113,5 +133,10 @@ def main() -> None:
     path = Path(cfg.work_dir, 'metrics.json')
     dataset = runner.test_dataloader.dataset
     engine = runner.model.engine if args.exported else None
-    write_metrics(path, cfg, args.config, args.checkpoint, metrics, metric, dataset, engine)
+    write_metrics(
+        path, cfg, args.config, args.checkpoint, metrics, metric, dataset, engine, results,
+        milliseconds_per_image(runner),
+    )  # fmt: skip
     print(f'wrote {path}' + (f' and {args.out}' if args.out else ''))
+    if args.report:
+        print(f'look at {write_report([cfg.work_dir], Path(cfg.work_dir, "report.html"))}')

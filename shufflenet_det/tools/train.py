@@ -36,6 +36,16 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='resume from a checkpoint; without a value, from the latest in the work folder',
     )
+    parser.add_argument(
+        '--tensorboard', action='store_true', help='also log for TensorBoard, in the work folder'
+    )
+    parser.add_argument(
+        '--wandb',
+        nargs='?',
+        const='shufflenet_det',
+        metavar='PROJECT',
+        help='also log to a project of Weights & Biases (default: shufflenet_det)',
+    )
     setup.add_common_arguments(parser)
     return parser.parse_args()
 
@@ -46,6 +56,8 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
+    setup.add_progress(cfg)
+    setup.add_tracking(cfg, args.tensorboard, args.wandb)
     pretraining.require_pretraining(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     if args.amp:
