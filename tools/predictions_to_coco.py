@@ -1,4 +1,4 @@
-"""`shufflenet-det predictions-to-coco`, in a checkout: shufflenet_det/tools/predictions_to_coco.py."""
+"""`shufflenet-det predictions-to-coco`, in a checkout: the module of this name in the package."""
 from shufflenet_det.common import cli
 from shufflenet_det.tools.predictions_to_coco import main
 
