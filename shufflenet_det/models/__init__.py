@@ -1,4 +1,10 @@
-"""Networks: importing this package registers them in MMDetection's ``MODELS``."""
+"""Networks: importing this package registers them in MMDetection's ``MODELS``.
+
+It imports all its modules, so the network of a new one is registered without a line here.
+"""
+from importlib import import_module
+from pkgutil import iter_modules
+
 from .classifier import ClassifierPreprocessor, ImageClassifier, LinearHead, OriginalHead
 from .comparison_nets import ResNetLike, ResNeXtLike, VGGLike, XceptionLike
 from .deploy import DeployConv2d, switch_to_deploy
@@ -12,6 +18,10 @@ from .shuffle_unit import ShuffleUnit, channel_shuffle
 from .shufflenet_v1 import ShuffleNetV1
 from .staged import StagedBackbone, backbones
 from .torchvision_nets import VGG16, AlexNet, GoogLeNet, SqueezeNet
+
+# in alphabetical order, whatever the file system
+for _module in iter_modules(__path__):
+    import_module(f'.{_module.name}', __name__)
 
 __all__ = [
     'AlexNet',
