@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from shufflenet_det.models.widths import widths_table
+from shufflenet_det.paper.evaluations import ALIASES, Evaluations
 from shufflenet_det.paper.figures import CLASSIFIERS, DETECTORS
-from shufflenet_det.paper.runs import ALIASES, Runs
 from shufflenet_det.paper.zoo import (
     make_entry,
     paper_figures,
@@ -27,7 +27,9 @@ MENTIONED = re.compile(
     r'(?<![\w/.-])((?:configs|tools|docs|tests|requirements|shufflenet_det|shufflenet_runtime)/[\w./-]*\w)'
 )
 ZOO = zoo_folders(ROOT / 'configs')
-OF_THE_PAPER = {row.config for row in [*sum(CLASSIFIERS.values(), []), *DETECTORS]}
+OF_THE_PAPER = {
+    row.config for row in [*sum(CLASSIFIERS.values(), []), *DETECTORS] if row.config is not None
+}
 
 
 def read_models(metafile: Path) -> list[dict]:
@@ -66,7 +68,7 @@ def test_config_that_is_not_in_the_metafile_yet_can_be_added(folder: Path):
     metafile = yaml.safe_load((folder / 'metafile.yml').read_text())
     listed = {ROOT / model['Config'] for model in metafile['Models']}
     for path in set(folder.glob('*.py')) - listed:
-        entry = make_entry(path, metafile['Collections'], Runs(), {})
+        entry = make_entry(path, metafile['Collections'], Evaluations(), {})
         assert entry['Metadata']['FLOPs'] > 0 and entry['Metadata']['Parameters'] > 0
         assert path.name in readme_table([entry])
 
@@ -90,7 +92,7 @@ def test_metafile_has_what_the_networks_have(folder: Path):
         assert (ROOT / collection['Code']['URL']).is_file()
     # to count them all takes half a minute
     for model in models[::6]:
-        assert make_entry(ROOT / model['Config'], collections, Runs(), model) == model
+        assert make_entry(ROOT / model['Config'], collections, Evaluations(), model) == model
     for model in models:
         metadata, paper = model['Metadata'], paper_figures(model['Name'])
         assert {k: v for k, v in metadata.items() if k.startswith('Paper')} == paper

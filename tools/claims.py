@@ -23,7 +23,7 @@ from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.paper.claims import NETWORKS
 from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
 from shufflenet_det.paper.claims_report import FILES, tables_text, write_report
-from shufflenet_det.paper.claims_training import Run, train
+from shufflenet_det.paper.claims_training import Training, train
 from shufflenet_det.paper.records import (
     Record,
     append_record,
@@ -80,39 +80,42 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def command_of(run: Run, args: argparse.Namespace) -> str:
-    """What repeats one run."""
-    words = ['python', 'tools/claims.py', '--networks', run.network, '--seeds', str(run.seed)]
+def command_of(training: Training, args: argparse.Namespace) -> str:
+    """What repeats one training."""
+    words = ['python', 'tools/claims.py', '--networks', training.network]
+    words += ['--seeds', str(training.seed)]
     if args.recipe != RECIPE:
         words += ['--recipe', str(args.recipe)]
     return shlex.join(words)
 
 
-def train_all(waiting: list[Run], args: argparse.Namespace, epochs: int) -> None:
+def train_all(waiting: list[Training], args: argparse.Namespace, epochs: int) -> None:
     """Train in fresh processes, and record each run as it ends."""
     # not forks, which can hang where torch has threads
     context = multiprocessing.get_context('spawn')
-    before = sum(run.epochs_done() for run in waiting)
+    before = sum(training.epochs_done() for training in waiting)
     start, shown = time.monotonic(), None
     failed: list[str] = []
     with ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
         futures = {
             pool.submit(
-                train, run, args.recipe, CONFIGS / 'imagenet', command_of(run, args), os.getpid()
-            ): run
-            for run in waiting
+                train, training, args.recipe, CONFIGS / 'imagenet', command_of(training, args),
+                os.getpid(),
+            ): training
+            for training in waiting
         }
         left = set(futures)
         while left:
             done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
             for future in done:
                 if error := future.exception():
-                    run = futures[future]
-                    failed.append(f'{run.network} seed {run.seed}: {cli.message_of(error)}')
-                    print(f'failed: {failed[-1]} (log: {run.folder}/console.log)', flush=True)
+                    training = futures[future]
+                    name = f'{training.network} seed {training.seed}'
+                    failed.append(f'{name}: {cli.message_of(error)}')
+                    print(f'failed: {failed[-1]} (log: {training.folder}/console.log)', flush=True)
                 else:
                     record_run(future.result(), args)
-            counts = {run: run.epochs_done() for run in futures.values()}
+            counts = {training: training.epochs_done() for training in futures.values()}
             if left and counts != shown:
                 shown = counts
                 state = progress(counts, epochs, before, time.monotonic() - start)
@@ -121,14 +124,14 @@ def train_all(waiting: list[Run], args: argparse.Namespace, epochs: int) -> None
         raise DataError(f'{len(failed)} of {len(waiting)} runs failed, the first was {failed[0]}')
 
 
-def train_stacks(waiting: list[Run], args: argparse.Namespace) -> None:
+def train_stacks(waiting: list[Training], args: argparse.Namespace) -> None:
     """Train stacks of networks on the GPU, each in a fresh process, and record its runs."""
     check_device(args.device)
     networks = CONFIGS / 'imagenet'
     stacks = stacks_of(waiting, builder(args.recipe, networks), MOST_IN_A_STACK)
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(min(args.jobs, len(stacks)), mp_context=context) as pool:
-        futures = [pool.submit(train_on_gpu, runs, args.recipe, networks) for runs in stacks]
+        futures = [pool.submit(train_on_gpu, stack, args.recipe, networks) for stack in stacks]
         for done, future in enumerate(as_completed(futures), start=1):
             for record in future.result():
                 record_run(record, args)
@@ -145,11 +148,11 @@ def record_run(record: Record, args: argparse.Namespace) -> None:
     report(args, read_records(existing(args.records)))
 
 
-def progress(counts: dict[Run, int], epochs: int, before: int, seconds: float) -> str:
+def progress(counts: dict[Training, int], epochs: int, before: int, seconds: float) -> str:
     """What is being trained, and about how long the rest will take, counted in epochs."""
     running = [
-        f'{run.network} seed {run.seed} {count}/{epochs}'
-        for run, count in counts.items()
+        f'{training.network} seed {training.seed} {count}/{epochs}'
+        for training, count in counts.items()
         if 0 < count < epochs
     ]
     done = sum(counts.values()) - before
@@ -189,9 +192,12 @@ def train_what_is_missing(args: argparse.Namespace) -> list[Record]:
     records = read_records(existing(args.records))
     require_recipe(records, recipe, cfg.data_name)
     finished = {record.key for record in records}
-    runs = [Run(name, seed, args.work_dir) for seed in args.seeds for name in args.networks]
-    waiting = [run for run in runs if (run.network, run.seed) not in finished]
-    print(f'{len(runs)} runs, {len(runs) - len(waiting)} of them finished before', flush=True)
+    trainings = [
+        Training(name, seed, args.work_dir) for seed in args.seeds for name in args.networks
+    ]
+    waiting = [t for t in trainings if (t.network, t.seed) not in finished]
+    before = len(trainings) - len(waiting)
+    print(f'{len(trainings)} runs, {before} of them finished before', flush=True)
     if waiting:
         # read and, for all that follow, decode the data once
         for split in ('train', 'val'):

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from ..models import DeployConv2d, ShuffleUnit, StagedBackbone
-from .networks import Network
+from .networks import ComparedNetwork
 from .speed import DEPLOY, FORWARD, TRAIN
 
 Switch = tuple[type[nn.Module], str]
@@ -32,7 +32,7 @@ def switch_off(model: nn.Module, switches: Sequence[Switch]) -> nn.Module:
     return model
 
 
-def ablated(network: Network, mode: str) -> list[Network]:
+def ablated(network: ComparedNetwork, mode: str) -> list[ComparedNetwork]:
     """A network, and ours again with each optimisation for a mode switched off.
 
     Networks of other libraries are returned as they are.

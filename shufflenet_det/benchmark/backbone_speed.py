@@ -8,13 +8,13 @@ from torch.utils._pytree import tree_leaves
 
 from ..models.complexity import count_module
 from .memory import peak_memory
-from .networks import Network
+from .networks import ComparedNetwork
 from .speed import DEPLOY, FORWARD, TRAIN, Key, Setting, attempt, baselines, compare
-from .timing import Run
+from .timing import Call
 
 
 def measure_backbones(
-    networks: Sequence[Network],
+    networks: Sequence[ComparedNetwork],
     settings: Sequence[Setting],
     modes: Sequence[str] = (FORWARD, DEPLOY, TRAIN),
     baseline: str | None = None,
@@ -84,7 +84,9 @@ def measure_backbones(
     return rows
 
 
-def _build(networks: Sequence[Network], modes: Sequence[str], device: str) -> dict[Key, nn.Module]:
+def _build(
+    networks: Sequence[ComparedNetwork], modes: Sequence[str], device: str
+) -> dict[Key, nn.Module]:
     """A model by network and mode; for training another one, because its statistics change."""
     models = {}
     for mode in modes:
@@ -97,7 +99,7 @@ def _build(networks: Sequence[Network], modes: Sequence[str], device: str) -> di
     return models
 
 
-def _count(networks: Sequence[Network], size: tuple[int, int]) -> dict[str, int]:
+def _count(networks: Sequence[ComparedNetwork], size: tuple[int, int]) -> dict[str, int]:
     image = torch.zeros(1, 3, *size)
     setting = Setting(1, size, 1, 'fp32', 'cpu')
     counts = {}
@@ -107,7 +109,7 @@ def _count(networks: Sequence[Network], size: tuple[int, int]) -> dict[str, int]
     return counts
 
 
-def _inference(model: Callable, images: Tensor, setting: Setting) -> Run:
+def _inference(model: Callable, images: Tensor, setting: Setting) -> Call:
     def run() -> object:
         with torch.no_grad(), setting.autocast():
             return model(images)
@@ -115,7 +117,7 @@ def _inference(model: Callable, images: Tensor, setting: Setting) -> Run:
     return run
 
 
-def training_step(model: nn.Module, images: Tensor, setting: Setting) -> Run:
+def training_step(model: nn.Module, images: Tensor, setting: Setting) -> Call:
     """Forward and backward pass; the loss is the sum of the means of all outputs."""
 
     def run() -> None:

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from .detector_parts import BACKWARD, DATA, TOTAL, Size, Tracer
-from .detectors import Detector
+from .detectors import ComparedDetector
 from .input_pipeline import write_photos
 from .memory import peak_memory
 from .networks import deploy
 from .speed import DEPLOY, FORWARD, TRAIN, Key, Setting, baselines, compare
-from .timing import Run
+from .timing import Call
 
 
 def measure_detectors(
-    detectors: Sequence[Detector],
+    detectors: Sequence[ComparedDetector],
     settings: Sequence[Setting],
     modes: Sequence[str] = (FORWARD, DEPLOY, TRAIN),
     baseline: str | None = None,
@@ -73,7 +73,7 @@ def measure_detectors(
     return rows
 
 
-def _build(detector: Detector, mode: str, size: Size, device: str) -> nn.Module:
+def _build(detector: ComparedDetector, mode: str, size: Size, device: str) -> nn.Module:
     model = detector.build(size).to(device).train(mode == TRAIN)
     if mode == DEPLOY:
         model = deploy(model, detector.ours)
@@ -82,7 +82,7 @@ def _build(detector: Detector, mode: str, size: Size, device: str) -> nn.Module:
 
 
 def _measure(
-    sides: dict[str, Detector],
+    sides: dict[str, ComparedDetector],
     models: dict[Key, nn.Module],
     counted: dict[str, int | None],
     setting: Setting,
@@ -120,13 +120,13 @@ def _measure(
     return figures
 
 
-def _predict(detector: Detector, model: nn.Module, batch: object, setting: Setting) -> int:
+def _predict(detector: ComparedDetector, model: nn.Module, batch: object, setting: Setting) -> int:
     with torch.no_grad(), setting.autocast():
         return detector.predict(model, batch)
 
 
 def _step(
-    detector: Detector,
+    detector: ComparedDetector,
     model: nn.Module,
     batch: object,
     setting: Setting,
@@ -140,9 +140,9 @@ def _step(
 
 
 def _measure_parts(
-    sides: dict[str, Detector],
+    sides: dict[str, ComparedDetector],
     models: dict[Key, nn.Module],
-    calls: dict[Key, Run],
+    calls: dict[Key, Call],
     setting: Setting,
     rounds: int,
 ) -> dict[Key, dict[str, float]]:

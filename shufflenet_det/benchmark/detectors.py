@@ -18,9 +18,9 @@ from ..models.complexity import count_config
 from ..swap.trial import build_model, pictures, without_weights
 from .detector_parts import MMDET_PARTS, Part, Size, fixed_boxes
 from .peers import TORCHVISION, TorchvisionDetector, check_peer, find_torchvision, peer_of
-from .timing import Run
+from .timing import Call
 
-Detector = Union['MMDetDetector', TorchvisionDetector]
+ComparedDetector = Union['MMDetDetector', TorchvisionDetector]
 """One side of a comparison; each model that it builds has the same weights."""
 
 
@@ -112,7 +112,7 @@ class MMDetDetector:
         except ConfigError:
             return None
 
-    def data(self, photo: Path, size: Size) -> Run | None:
+    def data(self, photo: Path, size: Size) -> Call | None:
         """What reads and resizes one image, or None if the config does not tell."""
         dataset = (self.cfg.get('test_dataloader') or {}).get('dataset', {})
         while 'pipeline' not in dataset and 'dataset' in dataset:
@@ -147,7 +147,7 @@ def _exchange(model: nn.Module, cfg: ConfigDict) -> None:
 
 def find_detectors(
     names: list[str], peer_backbone: bool = False, proposals: int | None = None
-) -> list[Detector]:
+) -> list[ComparedDetector]:
     """The detectors of some names.
 
     Args:
@@ -159,7 +159,7 @@ def find_detectors(
     Raises:
         ConfigError: there is no such config or detector, or no config has a ShuffleNetV1.
     """
-    sides: list[Detector] = []
+    sides: list[ComparedDetector] = []
     stems = [Path(name.rpartition('::')[2]).stem for name in names]
     for name, stem in zip(names, stems, strict=True):
         if name.startswith(TORCHVISION):

@@ -25,7 +25,7 @@ from ..paper.figures import CLASSIFIERS, Row
 from .detector_parts import Size
 from .detectors import MMDetDetector
 from .peers import TORCHVISION, find_torchvision
-from .timing import Run
+from .timing import Call
 
 PYTORCH = 'pytorch'
 SIDES = (PYTORCH, *ENGINES)
@@ -96,7 +96,7 @@ def engine_run(
     folder: Path,
     threads: int,
     write: Callable[[Exportable, Path], None] | None = None,
-) -> Run:
+) -> Call:
     """What runs a network once.
 
     Args:
@@ -134,7 +134,7 @@ def _eager(network: nn.Module, images: np.ndarray) -> Callable[[], object]:
 
 def detector_runs(
     short: int, size: Size, engines: list[str], folder: Path, threads: int
-) -> Mapping[tuple[str, str], Run]:
+) -> Mapping[tuple[str, str], Call]:
     """Our 0.5x detectors and torchvision's smallest, in engines.
 
     Args:
@@ -148,7 +148,7 @@ def detector_runs(
     Returns:
         What runs each on one image, by name of the detector and engine.
     """
-    runs: dict[tuple[str, str], Run] = {}
+    runs: dict[tuple[str, str], Call] = {}
     for family in FAMILIES:
         name = f'faster-rcnn_shufflenet-v1-0.5x-g3_{family}_2x_coco-{short}'
         cfg = load_config(str(CONFIGS / 'faster_rcnn' / f'{name}.py'))
@@ -164,11 +164,11 @@ def detector_runs(
     return runs
 
 
-def _predict(predict: Callable, images: np.ndarray) -> Run:
+def _predict(predict: Callable, images: np.ndarray) -> Call:
     return lambda: predict(images)
 
 
-def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Run:
+def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
     """torchvision's detector, which takes an image of float32, exported as its documents say."""
     detector = find_torchvision(PEER)
     model = detector.build(size).eval()

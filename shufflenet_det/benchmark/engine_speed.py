@@ -24,7 +24,7 @@ from .engine_networks import (
     engine_run,
 )
 from .machine import threads as torch_threads
-from .timing import Run, Spread, speedup, spread, take_turns
+from .timing import Call, Spread, speedup, spread, take_turns
 
 Key = tuple[str, str]
 """Network and engine."""
@@ -91,7 +91,7 @@ def measure_rewrites(
     _require(engines)
     network, reference = (build_classifier(chosen, size) for chosen in (name, REFERENCE))
     with _place(threads) as place:
-        runs: dict[Key, Run] = {}
+        runs: dict[Key, Call] = {}
         for engine in engines:
             format = ENGINES[engine].format if engine in ENGINES else None
             rewrites = REWRITES.get(format, ())

@@ -31,7 +31,7 @@ CLASSES = 1000
 _SHUFFLENET = re.compile(r'shufflenet-v1-(\d+(?:\.\d+)?)x-g(\d+)')
 
 @dataclass(frozen=True)
-class Network:
+class ComparedNetwork:
     """One side of a comparison.
 
     Attributes:
@@ -66,7 +66,7 @@ def deploy(model: nn.Module, ours: bool) -> nn.Module:
     return switch_to_deploy(model) if ours else fuse_conv_bn(model)
 
 
-def find_network(name: str, classifier: bool = False) -> Network:
+def find_network(name: str, classifier: bool = False) -> ComparedNetwork:
     """A network by its name.
 
     Args:
@@ -78,15 +78,15 @@ def find_network(name: str, classifier: bool = False) -> Network:
         ConfigError: there is no such network; the nearest names are in the message.
     """
     if name.startswith(TORCHVISION):
-        return Network(name, torchvision_network(name, classifier))
+        return ComparedNetwork(name, torchvision_network(name, classifier))
     ours = name.removeprefix(MMPRETRAIN)
     cfg = _config(ours)
     if name.startswith(MMPRETRAIN):
         check_peer(cfg)
         note = 'layers of mmpretrain with the widths and weights of ours'
-        return Network(name, partial(_build, ours, cfg, classifier, True), note=note)
+        return ComparedNetwork(name, partial(_build, ours, cfg, classifier, True), note=note)
     twin = None if objection(cfg) else f'{MMPRETRAIN}{name}'
-    return Network(name, partial(_build, ours, cfg, classifier), True, twin)
+    return ComparedNetwork(name, partial(_build, ours, cfg, classifier), True, twin)
 
 
 def _config(text: str) -> dict:

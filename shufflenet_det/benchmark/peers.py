@@ -20,7 +20,7 @@ from ..common.errors import ConfigError
 from ..models import ShuffleNetV1
 from ..models.complexity import count_module
 from .detector_parts import TORCHVISION_PARTS, Part, Size, fixed_boxes
-from .timing import Run
+from .timing import Call
 
 MMPRETRAIN, TORCHVISION = 'mmpretrain:', 'torchvision:'
 # by name: the modules of the classifier that lead to its last map
@@ -228,7 +228,7 @@ class TorchvisionDetector:
         self.fix_proposals(model, size)
         return sum(layer.macs for layer in count_module(model, [torch.zeros(3, *size)]))
 
-    def data(self, photo: Path, size: Size) -> Run:
+    def data(self, photo: Path, size: Size) -> Call:
         def read() -> Tensor:
             image = F.pil_to_tensor(Image.open(photo).convert('RGB'))
             return F.to_dtype(F.resize(image, list(size)), torch.float32, scale=True)

@@ -9,7 +9,7 @@ import torch
 from ..common.config import suggest
 from ..common.errors import ConfigError
 from .machine import DTYPES, threads
-from .timing import Run, speedup, spread, take_turns, timed
+from .timing import Call, speedup, spread, take_turns, timed
 
 Key = tuple[str, str]
 """Name of a side and its mode: ``'forward'``, ``'deploy'`` or ``'train'``."""
@@ -103,7 +103,7 @@ def baselines(twins: Mapping[str, str | None], baseline: str | None) -> dict[str
     }
 
 
-def product_run(setting: Setting) -> tuple[Run, int]:
+def product_run(setting: Setting) -> tuple[Call, int]:
     """A square matrix product, as the measure of the machine, and its multiply-adds."""
     size = MATMUL_SIZE[setting.device]
     a, b = (
@@ -114,7 +114,7 @@ def product_run(setting: Setting) -> tuple[Run, int]:
 
 
 def compare(
-    sides: Mapping[Key, Run],
+    sides: Mapping[Key, Call],
     setting: Setting,
     against: Mapping[str, str],
     macs: Mapping[str, int | None],

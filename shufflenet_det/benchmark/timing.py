@@ -8,7 +8,7 @@ import numpy as np
 
 from .machine import synchronise
 
-Run = Callable[[], object]
+Call = Callable[[], object]
 
 SHORTEST_TURN = 0.02
 """Seconds: a side that is done sooner is called several times a turn."""
@@ -31,7 +31,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def take_turns(
-    sides: Mapping[str, Run], rounds: int, warmup: int, device: str = 'cpu'
+    sides: Mapping[str, Call], rounds: int, warmup: int, device: str = 'cpu'
 ) -> dict[str, list[float]]:
     """Run the sides alternately: A B C A B C ...
 
@@ -57,11 +57,11 @@ def take_turns(
     return times
 
 
-def _turn(run: Run, calls: int, device: str) -> float:
+def _turn(call: Call, calls: int, device: str) -> float:
     synchronise(device)
     start = time.perf_counter()
     for _ in range(calls):
-        run()
+        call()
     synchronise(device)
     return (time.perf_counter() - start) / calls
 

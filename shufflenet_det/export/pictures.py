@@ -18,7 +18,7 @@ _PLAIN = (128, 0, 255)
 
 
 @dataclass(frozen=True)
-class Picture:
+class ProbeImage:
     """A picture as a network gets it.
 
     Attributes:
@@ -29,9 +29,9 @@ class Picture:
     name: str
     images: np.ndarray
 
-    def mirrored(self) -> 'Picture':
+    def mirrored(self) -> 'ProbeImage':
         """A batch of the picture and its mirror image."""
-        return Picture(
+        return ProbeImage(
             f'{self.name}, mirrored', np.concatenate([self.images, self.images[..., ::-1]])
         )
 
@@ -42,7 +42,7 @@ def as_input(image: np.ndarray, channels: str) -> np.ndarray:
     return np.ascontiguousarray(ordered.transpose(2, 0, 1)[None])
 
 
-def rendered(shape: str, resize: Mapping[str, Any] | None, channels: str) -> Iterator[Picture]:
+def rendered(shape: str, resize: Mapping[str, Any] | None, channels: str) -> Iterator[ProbeImage]:
     """Scenes of the package's sample without end, always the same ones.
 
     Args:
@@ -59,19 +59,19 @@ def rendered(shape: str, resize: Mapping[str, Any] | None, channels: str) -> Ite
             side = min(height, width)
             image = image[:side, :side]
         image = resize_image(np.ascontiguousarray(image), resize)
-        yield Picture(f'{shape} {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
+        yield ProbeImage(f'{shape} {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
 
 
-def plain(resize: Mapping[str, Any] | None, channels: str) -> Iterator[Picture]:
+def plain(resize: Mapping[str, Any] | None, channels: str) -> Iterator[ProbeImage]:
     """Pictures of one colour."""
     for level in _PLAIN:
         image = resize_image(np.full((427, 640, 3), level, np.uint8), resize)
-        yield Picture(f'plain {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
+        yield ProbeImage(f'plain {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
 
 
 def from_files(
     paths: Sequence[str | Path], resize: Mapping[str, Any] | None, channels: str
-) -> Iterator[Picture]:
+) -> Iterator[ProbeImage]:
     """Pictures of files, and of all files in folders.
 
     Raises:
@@ -81,4 +81,4 @@ def from_files(
         for frame in source.frames():
             image = resize_image(np.ascontiguousarray(frame.read()[..., ::-1]), resize)
             name = f'{Path(frame.source).name} {image.shape[0]}x{image.shape[1]}'
-            yield Picture(name, as_input(image, channels))
+            yield ProbeImage(name, as_input(image, channels))

@@ -13,7 +13,7 @@ import numpy as np
 from .agreement import BOX_TOLERANCE, LEAST_SCORE, SCORE_TOLERANCE, Difference, compare
 from .errors import ExportError
 from .networks import Exportable
-from .pictures import SHAPES, Picture, plain, rendered
+from .pictures import SHAPES, ProbeImage, plain, rendered
 
 # pictures of a shape that are tried before PyTorch is said to be undecided on all of them
 _TRIES = 5
@@ -39,8 +39,8 @@ class Checked:
 def choose_pictures(
     source: Exportable,
     resize: Mapping[str, Any] | None,
-    given: Sequence[Picture] = (),
-) -> list[tuple[Picture, Outputs]]:
+    given: Sequence[ProbeImage] = (),
+) -> list[tuple[ProbeImage, Outputs]]:
     """Pictures for the comparison, with PyTorch's results on each.
 
     Without given ones these are rendered scenes: landscape, portrait and square. One picture more
@@ -71,7 +71,9 @@ def choose_pictures(
     return chosen + _empty(source, plain(resize, channels))
 
 
-def _first_decided(source: Exportable, pictures: Iterator[Picture]) -> tuple[Picture, Outputs]:
+def _first_decided(
+    source: Exportable, pictures: Iterator[ProbeImage]
+) -> tuple[ProbeImage, Outputs]:
     for picture in islice(pictures, _TRIES):
         expected = source.predict(picture.images)
         if _decided(source, picture, expected):
@@ -83,7 +85,7 @@ def _first_decided(source: Exportable, pictures: Iterator[Picture]) -> tuple[Pic
     )
 
 
-def _decided(source: Exportable, picture: Picture, expected: Outputs) -> bool:
+def _decided(source: Exportable, picture: ProbeImage, expected: Outputs) -> bool:
     """Whether PyTorch's detections stay the same under a noise that nobody could see.
 
     A box suppresses another or not, a proposal is among the best or not: close decisions fall the
@@ -99,7 +101,7 @@ def _decided(source: Exportable, picture: Picture, expected: Outputs) -> bool:
     return True
 
 
-def _empty(source: Exportable, pictures: Iterable[Picture]) -> list[tuple[Picture, Outputs]]:
+def _empty(source: Exportable, pictures: Iterable[ProbeImage]) -> list[tuple[ProbeImage, Outputs]]:
     for picture in pictures:
         expected = source.predict(picture.images)
         if not len(expected['scores']):
@@ -111,7 +113,7 @@ def _empty(source: Exportable, pictures: Iterable[Picture]) -> list[tuple[Pictur
 def check(
     source: Exportable,
     session: Session,
-    pictures: Sequence[tuple[Picture, Outputs]],
+    pictures: Sequence[tuple[ProbeImage, Outputs]],
 ) -> list[Checked]:
     """Run an exported network on pictures and compare it with PyTorch."""
     thresholds = source.description.get('thresholds')
@@ -158,7 +160,7 @@ def open_and_check(
     source: Exportable,
     engine: Engine,
     folder: Path,
-    pictures: Sequence[tuple[Picture, Outputs]],
+    pictures: Sequence[tuple[ProbeImage, Outputs]],
 ) -> list[Checked]:
     """Load a written network and compare it.
 

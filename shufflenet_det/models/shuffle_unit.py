@@ -12,13 +12,13 @@ from .deploy import DeployConv2d, fold
 from .fast import (
     Norm,
     Parameters,
+    UnitTensors,
     infers_here,
     is_observed,
     is_plain,
     train_unit,
     trains_here,
 )
-from .fast import Unit as FastUnit
 from .onednn import convolve, convolve_fused, prepare
 from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups, shuffle_pixels
 from .unit import Unit, layer_settings
@@ -143,7 +143,7 @@ class ShuffleUnit(Unit):
             layer.norm.training for layer in self.conv_layers
         )
 
-    def as_tensors(self) -> FastUnit:
+    def as_tensors(self) -> UnitTensors:
         """All that a training step needs, for :func:`.fast.train_unit`."""
         parameters: list[Tensor] = []
         norms = []
@@ -156,7 +156,7 @@ class ShuffleUnit(Unit):
                     norm.eps,
                 )
             )  # fmt: skip
-        return FastUnit(Parameters(*parameters), tuple(norms), self.stride, self.shuffle_groups)
+        return UnitTensors(Parameters(*parameters), tuple(norms), self.stride, self.shuffle_groups)
 
     def _is_plain(self) -> bool:
         """Whether it is made of convolutions, batch norms and ReLU alone, which nobody observes."""

@@ -25,7 +25,7 @@ from .records import CURVES, Record, recipe_of
 
 
 @dataclass(frozen=True)
-class Run:
+class Training:
     """One training: a network and a seed, in a folder of its own."""
 
     network: str
@@ -116,31 +116,31 @@ class CurvesHook(Hook):
         write_atomically(self.path, json.dumps(self.curves) + '\n')
 
 
-def run_config(run: Run, recipe: Path, networks: Path) -> Config:
-    """The config of one run: the recipe with its network, seed and folder.
+def training_config(training: Training, recipe: Path, networks: Path) -> Config:
+    """The config of one training: the recipe with its network, seed and folder.
 
     Args:
-        run: what to train.
+        training: what to train.
         recipe: config of data and schedule, the same for all.
         networks: folder of the configs that define the networks.
     """
-    cfg = network_config(run.network, recipe, networks)
-    cfg.work_dir = str(run.folder)
-    cfg.randomness = dict(seed=run.seed)
+    cfg = network_config(training.network, recipe, networks)
+    cfg.work_dir = str(training.folder)
+    cfg.randomness = dict(seed=training.seed)
     # MMEngine keeps one logger for each name in a process
-    cfg.experiment_name = f'{run.network}-seed{run.seed}'
-    cfg.resume = find_latest_checkpoint(run.folder) is not None
+    cfg.experiment_name = f'{training.network}-seed{training.seed}'
+    cfg.resume = find_latest_checkpoint(training.folder) is not None
     return cfg
 
 
-def train(run: Run, recipe: Path, networks: Path, command: str, parent: int) -> Record:
+def train(training: Training, recipe: Path, networks: Path, command: str, parent: int) -> Record:
     """Train on one thread, or go on training; the console output goes to a file.
 
     The folder of the run keeps the last checkpoints.
 
     Args:
-        run: what to train.
-        recipe, networks: as in :func:`run_config`.
+        training: what to train.
+        recipe, networks: as in :func:`training_config`.
         command: for the record.
         parent: process whose end ends this one.
 
@@ -149,21 +149,21 @@ def train(run: Run, recipe: Path, networks: Path, command: str, parent: int) -> 
     """
     _end_with(parent)
     torch.set_num_threads(1)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with open(run.folder / 'console.log', 'a') as log:
+    training.folder.mkdir(parents=True, exist_ok=True)
+    with open(training.folder / 'console.log', 'a') as log:
         sys.stdout.flush()
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    cfg = run_config(run, recipe, networks)
-    require_recipe_of_folder(run, dict(recipe_of(cfg), data=cfg.data_name))
+    cfg = training_config(training, recipe, networks)
+    require_recipe_of_folder(training, dict(recipe_of(cfg), data=cfg.data_name))
     runner = Runner.from_cfg(cfg)
-    hook = CurvesHook(run.curves)
+    hook = CurvesHook(training.curves)
     runner.register_hook(hook)
     runner.train()
     metrics = runner.val_loop.run()
     return Record(
-        network=run.network,
-        seed=run.seed,
+        network=training.network,
+        seed=training.seed,
         data=cfg.data_name,
         recipe=recipe_of(cfg),
         command=command,
@@ -180,16 +180,16 @@ def train(run: Run, recipe: Path, networks: Path, command: str, parent: int) -> 
     )
 
 
-def require_recipe_of_folder(run: Run, recipe: dict) -> None:
+def require_recipe_of_folder(training: Training, recipe: dict) -> None:
     """Raise :class:`DataError` if a run was begun otherwise; keep how a new one is begun."""
-    path = run.folder / 'recipe.json'
+    path = training.folder / 'recipe.json'
     if not path.is_file():
         write_atomically(path, json.dumps(recipe) + '\n')
     elif (begun := json.loads(path.read_text())) != recipe:
         changed = [f'{k} {begun.get(k)} and {v}' for k, v in recipe.items() if begun.get(k) != v]
         raise DataError(
-            f'{run.folder} was begun with another recipe ({", ".join(changed)}): delete it, or '
-            'choose another --work-dir.'
+            f'{training.folder} was begun with another recipe ({", ".join(changed)}): delete it, '
+            'or choose another --work-dir.'
         )
 
 

@@ -65,7 +65,7 @@ class Member:
 
 
 @dataclass
-class Pictures:
+class LabelledImages:
     """Decoded pictures and labels in the memory of a device.
 
     Attributes:
@@ -78,10 +78,10 @@ class Pictures:
     val: Tensor
     val_labels: Tensor
 
-    def to(self, device: str) -> 'Pictures':
+    def to(self, device: str) -> 'LabelledImages':
         """The same on a device."""
         parts = (self.train, self.train_labels, self.val, self.val_labels)
-        return Pictures(*(part.to(device) for part in parts))
+        return LabelledImages(*(part.to(device) for part in parts))
 
 
 def _normalised(pictures: Tensor, scale: Tensor, enlarge: int) -> Tensor:
@@ -111,7 +111,7 @@ class StackTraining:
         self,
         members: Sequence[Member],
         build: Callable[[str], ImageClassifier],
-        pictures: Pictures,
+        pictures: LabelledImages,
         compiled: bool = True,
         dtype: torch.dtype = torch.bfloat16,
     ) -> None:

@@ -7,6 +7,7 @@ from ..common.config import CONFIGS, load_config
 from ..common.errors import ConfigError
 from ..common.tables import Column, Table
 from ..models.complexity import Complexity, count_config
+from .evaluations import MEAN_AP, TOP1_ERROR, Evaluations
 from .figures import (
     CLASSIFIERS,
     DETECTOR_SHAPES,
@@ -17,7 +18,6 @@ from .figures import (
     DetectorRow,
     Row,
 )
-from .runs import MEAN_AP, TOP1_ERROR, Runs
 
 _COUNTED = (
     Column('mflops_paper', 'paper MFLOPs', 'g'),
@@ -58,28 +58,28 @@ def count_network(
     return count_config(load_config(str(CONFIGS / folder / f'{config}.py')), shape)
 
 
-def paper_table(number: int, runs: Runs | None = None) -> Table:
-    """One table of the paper, with what is measured where ``runs`` have it.
+def paper_table(number: int, evaluations: Evaluations | None = None) -> Table:
+    """One table of the paper, with what is measured where ``evaluations`` have it.
 
     Raises:
         ConfigError: the paper has no such table.
     """
     if number not in TITLES:
         raise ConfigError(f'--table {number}: the paper has Tables 1 to {max(TITLES)}.')
-    runs = runs or Runs()
+    evaluations = evaluations or Evaluations()
     if number == 7:
-        rows = [_detector_row(row, runs) for row in DETECTORS]
+        rows = [_detector_row(row, evaluations) for row in DETECTORS]
         columns = _DETECTORS
     else:
-        rows = [_classifier_row(row, runs) for row in CLASSIFIERS[number]]
+        rows = [_classifier_row(row, evaluations) for row in CLASSIFIERS[number]]
         # counted at 224x224 is counted already
         columns = (*_COUNTED, *_ERRORS, *_TIMED[1:])
     return Table(f'Table {number}: {TITLES[number]}', (Column('model', 'model'), *columns), rows)
 
 
-def _classifier_row(row: Row, runs: Runs) -> dict:
+def _classifier_row(row: Row, evaluations: Evaluations) -> dict:
     counted = count_network(row.config)
-    run = runs.latest(row.config, TOP1_ERROR)
+    evaluation = evaluations.latest(row.config, TOP1_ERROR)
     mflops = counted.macs / 1e6
     figures = dict(
         model=row.model,
@@ -89,8 +89,8 @@ def _classifier_row(row: Row, runs: Runs) -> dict:
         deviation=100 * (mflops / row.mflops - 1),
         params=counted.params,
         error_paper=row.error,
-        error=run and run.metrics[TOP1_ERROR],
-        run=run and str(run.path),
+        error=evaluation and evaluation.metrics[TOP1_ERROR],
+        run=evaluation and str(evaluation.path),
         note=row.note,
     )
     for (height, width), ms in zip(TIMED_SHAPES, row.times, strict=bool(row.times)):
@@ -104,7 +104,7 @@ def _count_detector(row: DetectorRow) -> Complexity:
     return count_network(row.config, DETECTOR_SHAPES[row.resolution], 'faster_rcnn')
 
 
-def _detector_row(row: DetectorRow, runs: Runs) -> dict:
+def _detector_row(row: DetectorRow, evaluations: Evaluations) -> dict:
     figures = dict(
         model=row.model,
         config=row.config,
@@ -114,12 +114,12 @@ def _detector_row(row: DetectorRow, runs: Runs) -> dict:
     if row.config is None:
         return figures
     counted = _count_detector(row)
-    run = runs.latest(row.config, MEAN_AP, row.resolution)
+    evaluation = evaluations.latest(row.config, MEAN_AP, row.resolution)
     parts = {part.name: part.macs / 1e6 for part in counted.parts()}
     return dict(
         **figures,
-        mean_ap=run and 100 * run.metrics[MEAN_AP],
-        run=run and str(run.path),
+        mean_ap=evaluation and 100 * evaluation.metrics[MEAN_AP],
+        run=evaluation and str(evaluation.path),
         input_shape=counted.input_shape,
         proposals=counted.proposals,
         mflops=counted.macs / 1e6,

@@ -25,8 +25,7 @@ from ..common.config import load_config
 from ..common.errors import ConfigError
 from ..common.tables import Column, Table, markdown_table
 from ..models.complexity import count_config
-from .figures import CLASSIFIERS, DETECTORS
-from .runs import (
+from .evaluations import (
     COCO,
     IMAGENET,
     MEAN_AP,
@@ -34,10 +33,11 @@ from .runs import (
     TOP1_ERROR,
     TOP5_ERROR,
     DataSet,
-    Run,
-    Runs,
-    find_runs,
+    Evaluation,
+    Evaluations,
+    find_evaluations,
 )
+from .figures import CLASSIFIERS, DETECTORS
 
 NOTE = """
 # Written by `python -m shufflenet_det.paper.zoo`: FLOPs are multiply-adds at the input shape,
@@ -48,7 +48,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationProtocol:
     """How the models that are tested on a data set are measured.
 
     Attributes:
@@ -62,28 +62,30 @@ class Evaluation:
     metric: str
     data: DataSet
 
-    def metrics(self, run: Run) -> dict[str, float]:
+    def metrics(self, evaluation: Evaluation) -> dict[str, float]:
         """The figures of an evaluation in percent, by their names in a metafile."""
         if self.metric == MEAN_AP:
-            return {'box AP': round(100 * run.metrics[MEAN_AP], 2)}
+            return {'box AP': round(100 * evaluation.metrics[MEAN_AP], 2)}
         names = {TOP1_ERROR: 'Top 1 Accuracy', TOP5_ERROR: 'Top 5 Accuracy'}
         return {
-            name: round(100 - run.metrics[error], 2)
+            name: round(100 - evaluation.metrics[error], 2)
             for error, name in names.items()
-            if error in run.metrics
+            if error in evaluation.metrics
         }
 
 
-EVALUATIONS = {
-    'ImageNetDataset': Evaluation('Image Classification', 'ImageNet-1k', TOP1_ERROR, IMAGENET),
-    TINY_IMAGENET.name: Evaluation(
+PROTOCOLS = {
+    'ImageNetDataset': EvaluationProtocol(
+        'Image Classification', 'ImageNet-1k', TOP1_ERROR, IMAGENET
+    ),
+    TINY_IMAGENET.name: EvaluationProtocol(
         'Image Classification', 'Tiny ImageNet', TOP1_ERROR, TINY_IMAGENET
     ),
-    'CheckedCocoDataset': Evaluation('Object Detection', 'COCO', MEAN_AP, COCO),
-    'ImageFolderDataset': Evaluation(
+    'CheckedCocoDataset': EvaluationProtocol('Object Detection', 'COCO', MEAN_AP, COCO),
+    'ImageFolderDataset': EvaluationProtocol(
         'Image Classification', 'Sample of 32 classes', TOP1_ERROR, DataSet('the sample', 32, 4000)
     ),
-    'SampleDataset': Evaluation(
+    'SampleDataset': EvaluationProtocol(
         'Object Detection', 'Sample of 8 classes', MEAN_AP, DataSet('the sample', 8, 150)
     ),
 }
@@ -144,14 +146,16 @@ def paper_figures(name: str) -> dict[str, float]:
     return figures
 
 
-def make_entry(path: Path, collections: list[dict], runs: Runs, present: dict) -> dict:
+def make_entry(
+    path: Path, collections: list[dict], evaluations: Evaluations, present: dict
+) -> dict:
     """One model of a metafile.
 
     Args:
         path: of the config, in ``configs``/folder.
         collections: of the metafile; the model is in the one whose code defines its backbone, or
             in the first.
-        runs: evaluations, of which the latest fitting one replaces the metrics.
+        evaluations: of which the latest fitting one replaces the metrics.
         present: the entry as it is; empty for a new one.
     """
     cfg = load_config(str(path))
@@ -161,18 +165,18 @@ def make_entry(path: Path, collections: list[dict], runs: Runs, present: dict) -
     code = Path(inspect.getsourcefile(MODELS.get(backbone)))
     code = code.relative_to(PACKAGE.parent).as_posix()
     data_set = cfg.get('data_name', cfg.test_dataloader.dataset.type)
-    if data_set not in EVALUATIONS:
+    if data_set not in PROTOCOLS:
         raise ConfigError(
             f'{path} is tested on a {data_set}, whose figures are unknown: add it to '
-            f'{__name__}.EVALUATIONS.'
+            f'{__name__}.PROTOCOLS.'
         )
-    evaluation = EVALUATIONS[data_set]
+    protocol = PROTOCOLS[data_set]
     (results,) = present.get('Results', [{}])
     metrics = results.get('Metrics', {})
-    short_side = min(shape) if evaluation.metric == MEAN_AP else None
-    run = runs.latest(path.stem, evaluation.metric, short_side, evaluation.data)
-    if run:
-        metrics = evaluation.metrics(run)
+    short_side = min(shape) if protocol.metric == MEAN_AP else None
+    evaluation = evaluations.latest(path.stem, protocol.metric, short_side, protocol.data)
+    if evaluation:
+        metrics = protocol.metrics(evaluation)
     length = 'Iterations' if 'max_iters' in cfg.train_cfg else 'Epochs'
     return {
         **present,
@@ -191,7 +195,7 @@ def make_entry(path: Path, collections: list[dict], runs: Runs, present: dict) -
             **paper_figures(path.stem),
         },
         'Results': [
-            {'Task': evaluation.task, 'Dataset': evaluation.dataset, 'Metrics': metrics}
+            {'Task': protocol.task, 'Dataset': protocol.dataset, 'Metrics': metrics}
         ],
     }
 
@@ -253,7 +257,7 @@ def with_models(metafile: str, models: list[dict]) -> str:
     return head + NOTE + indent(entries, '  ')
 
 
-def update_folder(folder: Path, runs: Runs) -> dict[Path, str]:
+def update_folder(folder: Path, evaluations: Evaluations) -> dict[Path, str]:
     """New texts of the metafile and the README of one folder of configs, not yet written.
 
     Raises:
@@ -272,7 +276,7 @@ def update_folder(folder: Path, runs: Runs) -> dict[Path, str]:
     names = [name for name in present if name in paths]
     names += [name for name in paths if name not in present]
     models = [
-        make_entry(paths[name], content['Collections'], runs, present.get(name, {}))
+        make_entry(paths[name], content['Collections'], evaluations, present.get(name, {}))
         for name in names
     ]
     try:
@@ -308,11 +312,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    runs = find_runs(args.work_dirs)
+    evaluations = find_evaluations(args.work_dirs)
     texts: dict[Path, str] = {}
     for folder in zoo_folders(args.configs):
-        texts |= update_folder(folder, runs)
-    for path, reason in runs.left_out.items():
+        texts |= update_folder(folder, evaluations)
+    for path, reason in evaluations.left_out.items():
         print(f'left out: {path} {reason}', file=sys.stderr)
     for path, text in texts.items():
         changed = text != path.read_text()

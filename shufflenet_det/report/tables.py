@@ -3,8 +3,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..evaluation import FIGURES
+from ..paper.evaluations import ALIASES, COCO, IMAGENET
 from ..paper.figures import CLASSIFIERS, DETECTORS
-from ..paper.runs import ALIASES, COCO, IMAGENET
 from .detections import ERRORS, DetectionAnalysis
 from .runs import MEAN_AP, TOP1_ERROR, ReportRun
 

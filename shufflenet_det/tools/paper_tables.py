@@ -11,8 +11,8 @@ from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.tables import Table, as_json, as_markdown, as_text
 from shufflenet_det.models.complexity import count_config
+from shufflenet_det.paper.evaluations import find_evaluations
 from shufflenet_det.paper.figures import TITLES
-from shufflenet_det.paper.runs import find_runs
 from shufflenet_det.paper.tables import (
     detail_tables,
     layer_table,
@@ -70,18 +70,18 @@ def config_tables(args: argparse.Namespace) -> list[Table]:
 
 def paper_tables(args: argparse.Namespace) -> list[Table]:
     """The tables of the paper and, with ``--detail``, the layers of their networks."""
-    runs = find_runs(args.work_dirs or ())
+    evaluations = find_evaluations(args.work_dirs or ())
     tables = []
     for number in args.table or TITLES:
-        tables.append(paper_table(number, runs))
+        tables.append(paper_table(number, evaluations))
         if args.detail:
             tables += detail_tables(number)
-    for path, reason in runs.left_out.items():
+    for path, reason in evaluations.left_out.items():
         print(f'left out: {path} {reason}', file=sys.stderr)
     if args.work_dirs:
         used = {row['run'] for table in tables for row in table.rows if row.get('run')}
         print(
-            f'{len(used)} of {len(runs.found)} evaluations found stand in these tables',
+            f'{len(used)} of {len(evaluations.found)} evaluations found stand in these tables',
             file=sys.stderr,
         )
     return tables

@@ -13,9 +13,9 @@ from shufflenet_det.paper.claims import CLAIMS, NETWORKS, compared, verdict
 from shufflenet_det.paper.claims_report import FILES, claims_table, networks_table, write_report
 from shufflenet_det.paper.claims_training import (
     CurvesHook,
-    Run,
+    Training,
     require_recipe_of_folder,
-    run_config,
+    training_config,
 )
 from shufflenet_det.paper.records import CURVES, RECIPE, Record
 
@@ -88,7 +88,7 @@ def test_papers_figures_stand_beside_ours():
 
 def test_compared_networks_differ_in_the_network_alone(tmp_path):
     configs = [
-        run_config(Run(name, 0, tmp_path), RECIPE_FILE, NETWORK_CONFIGS).to_dict()
+        training_config(Training(name, 0, tmp_path), RECIPE_FILE, NETWORK_CONFIGS).to_dict()
         for name in NETWORKS
     ]
     backbones = {json.dumps(c['model'].pop('backbone'), sort_keys=True) for c in configs}
@@ -97,7 +97,7 @@ def test_compared_networks_differ_in_the_network_alone(tmp_path):
         config.pop('work_dir'), config.pop('experiment_name')
         assert config == configs[0]
     with pytest.raises(ConfigError, match='no network other'):
-        run_config(Run('other', 0, tmp_path), RECIPE_FILE, NETWORK_CONFIGS)
+        training_config(Training('other', 0, tmp_path), RECIPE_FILE, NETWORK_CONFIGS)
 
 
 @pytest.mark.parametrize('budget', [13, 38])
@@ -105,7 +105,7 @@ def test_compared_networks_cost_alike(budget, tmp_path):
     claims = [c for c in CLAIMS if f'{budget} MFLOPs' in c.about]
     assert len(claims) == {13: 7, 38: 4}[budget]
     for name in {n for claim in claims for n in (claim.better, claim.worse)}:
-        cfg = run_config(Run(name, 0, tmp_path), RECIPE_FILE, NETWORK_CONFIGS)
+        cfg = training_config(Training(name, 0, tmp_path), RECIPE_FILE, NETWORK_CONFIGS)
         cfg.model.head.num_classes = 1000
         mflops = count_config(cfg, (224, 224)).macs / 1e6
         # the paper puts the MobileNet of 41 beside its 38
@@ -148,7 +148,7 @@ def test_resumed_curves_are_those_before_the_checkpoint(tmp_path):
 
 
 def test_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path):
-    begun = Run(NETWORK, 0, tmp_path)
+    begun = Training(NETWORK, 0, tmp_path)
     require_recipe_of_folder(begun, dict(epochs=40, lr=0.2))
     require_recipe_of_folder(begun, dict(epochs=40, lr=0.2))
     with pytest.raises(DataError, match=r'begun with another recipe \(epochs 40 and 60\)'):

@@ -3,10 +3,10 @@
 import shufflenet_det.models  # noqa: F401  registers the networks
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
-from shufflenet_det.paper.claims_training import Run
+from shufflenet_det.paper.claims_training import Training
 from shufflenet_det.paper.gpu_trainings import (
+    LabelledImages,
     Member,
-    Pictures,
     Recipe,
     StackTraining,
     train_stack,
@@ -122,7 +122,7 @@ def pictures():
     labels = torch.arange(96) % 4
     noise = torch.rand(96, 32, 32, 3, generator=generator) * 40
     bright = (noise + 50 * labels[:, None, None, None]).to(torch.uint8)
-    return Pictures(bright[:64], labels[:64], bright[64:], labels[64:])
+    return LabelledImages(bright[:64], labels[:64], bright[64:], labels[64:])
 
 
 def training(epochs=4):
@@ -176,9 +176,10 @@ def test_stacks_are_networks_of_equal_shapes_and_leave_records(tmp_path, monkeyp
     )
     networks = ROOT / 'configs' / 'imagenet'
     names = SHUFFLED, 'mobilenet-v1-0.25', PLAIN
-    runs = [Run(name, 0, tmp_path / 'work') for name in names]
-    first, second = stacks_of(runs, builder(recipe, networks), most=4)
-    assert [run.network for run in first] == [SHUFFLED, PLAIN] and second == [runs[1]]
+    trainings = [Training(name, 0, tmp_path / 'work') for name in names]
+    first, second = stacks_of(trainings, builder(recipe, networks), most=4)
+    assert [training.network for training in first] == [SHUFFLED, PLAIN]
+    assert second == [trainings[1]]
     records = train_on_gpu(first, recipe, networks, device='cpu')
     for record in records:
         append_record(tmp_path / 'records.jsonl', record)

@@ -5,6 +5,7 @@ from pathlib import Path
 from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.common.tables import Column, Table, as_json, as_markdown, as_text
 from shufflenet_det.models.widths import STAGE2_CHANNELS
+from shufflenet_det.paper.evaluations import find_evaluations
 from shufflenet_det.paper.figures import (
     CLASSIFIERS,
     DETECTOR_SHAPES,
@@ -12,7 +13,6 @@ from shufflenet_det.paper.figures import (
     GROUPS,
     TITLES,
 )
-from shufflenet_det.paper.runs import find_runs
 from shufflenet_det.paper.tables import (
     CONFIGS,
     architecture,
@@ -101,9 +101,10 @@ def write_run(folder: Path, config: str, value: float, **content: object) -> Pat
 
 def measured(number: int, folder: Path, key: str) -> tuple[dict[str, float], dict[Path, str]]:
     """Measured figures by config, and the files left out with the reasons."""
-    runs = find_runs([folder])
-    rows = paper_table(number, runs).rows
-    return {row['config']: row[key] for row in rows if row.get(key) is not None}, runs.left_out
+    evaluations = find_evaluations([folder])
+    rows = paper_table(number, evaluations).rows
+    figures = {row['config']: row[key] for row in rows if row.get(key) is not None}
+    return figures, evaluations.left_out
 
 
 def test_measured_errors_stand_in_the_row_of_their_config(tmp_path):
@@ -114,7 +115,7 @@ def test_measured_errors_stand_in_the_row_of_their_config(tmp_path):
     figures, left_out = measured(2, tmp_path, 'error')
     assert figures == {'shufflenet-v1-1x-g3_in1k': 33.25, 'shufflenet-v1-1x-g8_in1k': 32.5}
     assert left_out == {}
-    text = as_text([paper_table(2, find_runs([tmp_path]))])
+    text = as_text([paper_table(2, find_evaluations([tmp_path]))])
     assert 'measured error' in text and '33.2 |' in text
     assert 'measured error' not in as_text([paper_table(2)])
 
@@ -155,12 +156,12 @@ def test_the_latest_evaluation_stands(tmp_path):
 
 def test_work_folders_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match='nowhere: no such folder'):
-        find_runs([tmp_path / 'nowhere'])
+        find_evaluations([tmp_path / 'nowhere'])
     (tmp_path / 'metrics.json').write_text('["of another program"]')
-    assert find_runs([tmp_path]).found == []
+    assert find_evaluations([tmp_path]).found == []
     (tmp_path / 'metrics.json').write_text('{"config": "a.py", "metr')
     with pytest.raises(DataError, match='metrics.json is damaged'):
-        find_runs([tmp_path])
+        find_evaluations([tmp_path])
 
 
 def test_tables_that_the_paper_does_not_have():

@@ -6,8 +6,8 @@ from pathlib import Path
 from shufflenet_det.common.config import CONFIGS, load_config
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.paper import zoo
+from shufflenet_det.paper.evaluations import find_evaluations
 from shufflenet_det.paper.figures import DETECTOR_SHAPES
-from shufflenet_det.paper.runs import find_runs
 from shufflenet_det.paper.tables import count_network
 
 import pytest
@@ -115,10 +115,10 @@ def test_what_is_measured_fills_its_cell_and_stays(folder, monkeypatch, tmp_path
 def test_detectors_are_measured_in_percent_under_either_name(tmp_path):
     content = dict(config='configs/faster_rcnn_shufflenet.py', metrics={'coco/bbox_mAP': 0.1985})
     (tmp_path / 'metrics.json').write_text(json.dumps(content))
-    evaluation = zoo.EVALUATIONS['CheckedCocoDataset']
+    protocol = zoo.PROTOCOLS['CheckedCocoDataset']
     name = 'faster-rcnn_shufflenet-v1-1x-g3_c4_2x_coco-600'
-    run = find_runs([tmp_path]).latest(name, evaluation.metric, 600, evaluation.data)
-    assert evaluation.metrics(run) == {'box AP': 19.85}
+    evaluation = find_evaluations([tmp_path]).latest(name, protocol.metric, 600, protocol.data)
+    assert protocol.metrics(evaluation) == {'box AP': 19.85}
 
 
 def test_second_time_changes_nothing_and_what_people_wrote_stays(folder, monkeypatch, capsys):

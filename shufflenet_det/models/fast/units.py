@@ -54,7 +54,7 @@ class Norm(NamedTuple):
     eps: float
 
 
-class Unit(NamedTuple):
+class UnitTensors(NamedTuple):
     """A unit whose batch norms take the statistics of the batch.
 
     Attributes:
@@ -70,7 +70,7 @@ class Unit(NamedTuple):
     shuffle: int
 
 
-def train_unit(unit: Unit, x: Tensor) -> Tensor:
+def train_unit(unit: UnitTensors, x: Tensor) -> Tensor:
     """The result of a unit in a training step.
 
     Args:
@@ -83,7 +83,7 @@ def train_unit(unit: Unit, x: Tensor) -> Tensor:
 
 class _Unit(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, unit: Unit, *_: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, unit: UnitTensors, *_: Tensor) -> Tensor:
         out, kept = _Kept.forward(unit, channels_last(x))
         ctx.unit = unit
         ctx.save_for_backward(*kept, out)
@@ -125,7 +125,7 @@ class _Kept(NamedTuple):
     folded: Tensor
 
     @classmethod
-    def forward(cls, unit: Unit, x: Tensor) -> tuple[Tensor, Self]:
+    def forward(cls, unit: UnitTensors, x: Tensor) -> tuple[Tensor, Self]:
         """Compress, norm, ReLU; depthwise; norm, shuffle, expand, norm, add, ReLU."""
         w1, gamma1, beta1, w2, gamma2, beta2, w3, gamma3, beta3 = unit.parameters
         norm1, norm2, norm3 = unit.norms
@@ -166,7 +166,7 @@ class _Kept(NamedTuple):
         )  # fmt: skip
 
     def backward(
-        self, unit: Unit, out: Tensor, grad: Tensor, needs_x: bool
+        self, unit: UnitTensors, out: Tensor, grad: Tensor, needs_x: bool
     ) -> tuple[Tensor | None, Parameters]:
         """From the gradient of the result to those of the input and of the parameters.
 
@@ -205,7 +205,7 @@ class _Kept(NamedTuple):
         first = dict(w1=w1.view(self.w1.shape), gamma1=gamma1, beta1=beta1, w2=w2)
         return to_x, Parameters(**first, **last)
 
-    def _to_filtered(self, unit: Unit, grad: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _to_filtered(self, unit: UnitTensors, grad: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The gradients of the depthwise convolution's result and of what is folded."""
         wt, scale2, scale3 = self.wt, self.scale2, self.scale3
         groups, _, size = wt.shape

@@ -34,7 +34,7 @@ _DATA = {TOP1_ERROR: IMAGENET, MEAN_AP: COCO}
 
 
 @dataclass(frozen=True)
-class Run:
+class Evaluation:
     """One evaluation.
 
     Attributes:
@@ -79,10 +79,10 @@ class Run:
 
 
 @dataclass
-class Runs:
+class Evaluations:
     """All evaluations found, and those left out of the tables with the reason."""
 
-    found: list[Run] = field(default_factory=list)
+    found: list[Evaluation] = field(default_factory=list)
     left_out: dict[Path, str] = field(default_factory=dict)
 
     def latest(
@@ -91,39 +91,39 @@ class Runs:
         metric: str,
         short_side: int | None = None,
         data: DataSet | None = None,
-    ) -> Run | None:
-        """The latest evaluation of ``config`` to which there is no :meth:`Run.objection`."""
+    ) -> Evaluation | None:
+        """The latest evaluation of ``config`` to which there is no :meth:`Evaluation.objection`."""
         fitting = []
-        for run in self.found:
-            if run.config != config:
+        for evaluation in self.found:
+            if evaluation.config != config:
                 continue
-            objection = run.objection(metric, short_side, data)
+            objection = evaluation.objection(metric, short_side, data)
             if objection:
-                self.left_out[run.path] = objection
+                self.left_out[evaluation.path] = objection
             else:
-                fitting.append(run)
-        return max(fitting, key=lambda run: run.date, default=None)
+                fitting.append(evaluation)
+        return max(fitting, key=lambda evaluation: evaluation.date, default=None)
 
 
-def find_runs(work_dirs: Iterable[str | Path]) -> Runs:
+def find_evaluations(work_dirs: Iterable[str | Path]) -> Evaluations:
     """All ``metrics.json`` of tools/test.py in ``work_dirs`` and the folders in them.
 
     Raises:
         ConfigError: a folder does not exist.
         DataError: a file of this name is damaged.
     """
-    runs = Runs()
+    evaluations = Evaluations()
     for folder in map(Path, work_dirs):
         if not folder.is_dir():
             raise ConfigError(f'--work-dirs {folder}: no such folder.')
         for path in sorted(folder.rglob('metrics.json')):
-            run = _read(path)
-            if run is not None:
-                runs.found.append(run)
-    return runs
+            evaluation = _read(path)
+            if evaluation is not None:
+                evaluations.found.append(evaluation)
+    return evaluations
 
 
-def _read(path: Path) -> Run | None:
+def _read(path: Path) -> Evaluation | None:
     """The evaluation in a file, or None if another program's file has this name."""
     try:
         content = json.loads(path.read_text())
@@ -135,7 +135,7 @@ def _read(path: Path) -> Run | None:
         return None
     per_class = content.get('per_class') or {}
     config = Path(content['config']).stem
-    return Run(
+    return Evaluation(
         path,
         ALIASES.get(config, config),
         content['metrics'],
