@@ -1,5 +1,5 @@
 _base_ = './faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py'
-model = dict(
-    backbone=dict(widen_factor=0.5),
-    neck=dict(in_channels=_base_.start.channels or [12, 120, 240, 480]),
-)
+from shufflenet_det.weights.start import level_channels  # noqa: E402
+
+widths = level_channels(_base_.start, groups=3, widen_factor=0.5)
+model = dict(backbone=dict(widen_factor=0.5), neck=dict(in_channels=widths))

@@ -1,17 +1,15 @@
 """Whether pretrained weights reach the model that a config trains, and what to do if not."""
 import os
-import re
 import shlex
 from collections.abc import Mapping
 
 from mmengine.config import Config
 
 from ..common.errors import ConfigError
+from ..weights.start import has_start
 from .setup import is_classifier
 
 VARIABLE = 'SHUFFLENET_PRETRAINED'
-# as mmengine replaces it when it reads a file
-_READS = re.compile(r'\{\{\s*\$\s*' + VARIABLE + r'\b')
 # other networks than the one that is trained
 _OTHER_NETWORKS = ('teacher_config', 'teacher_backbone', 'reid')
 
@@ -29,8 +27,14 @@ def is_pretrained(cfg: Config) -> bool:
 
 
 def reads_variable(cfg: Config) -> bool:
-    """Whether a file of the config reads SHUFFLENET_PRETRAINED."""
-    return _READS.search(cfg.text) is not None
+    """Whether a file of the config reads SHUFFLENET_PRETRAINED.
+
+    MMEngine notes which variables a config has read, if they were set. Where this one is not, the
+    base configs that would read it are known by their ``start``.
+    """
+    if VARIABLE in os.environ:
+        return VARIABLE in cfg.env_variables
+    return has_start(cfg)
 
 
 def require_pretraining(cfg: Config) -> None:

@@ -20,6 +20,20 @@ UNITS = (
 """Channels and stride of each depthwise separable unit (Table 1), by the level that it leads to."""
 
 
+def mobilenet_v1_widths(widen_factor: float = 1.0) -> list[int]:
+    """Channels of the four levels of MobileNet v1.
+
+    Raises:
+        ConfigError: a factor that cannot be.
+    """
+    check_widen_factor(widen_factor)
+    return [_width(units[-1][0], widen_factor) for units in UNITS]
+
+
+def _width(channels: int, widen_factor: float) -> int:
+    return make_divisible(channels * widen_factor, 8)
+
+
 class SeparableUnit(Unit):
     """3x3 depthwise and 1x1 convolution, each with batch norm and ReLU (Figure 3, right).
 
@@ -90,13 +104,8 @@ class MobileNetV1(StagedBackbone):
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        check_widen_factor(widen_factor)
-
-        def width(channels: int) -> int:
-            return make_divisible(channels * widen_factor, 8)
-
         super().__init__(
-            channels=[width(units[-1][0]) for units in UNITS],
+            channels=mobilenet_v1_widths(widen_factor),
             strides=(4, 8, 16, 32),
             out_indices=out_indices,
             frozen_stages=frozen_stages,
@@ -104,18 +113,17 @@ class MobileNetV1(StagedBackbone):
             init_cfg=init_cfg,
         )
         layers = layer_settings(conv_cfg, norm_cfg, act_cfg)
-        in_channels = width(STEM_CHANNELS)
+        in_channels = _width(STEM_CHANNELS, widen_factor)
         stem = ConvModule(3, in_channels, 3, stride=2, padding=1, **layers)
         stages = []
         for units in UNITS[: max(self.out_indices) + 1]:
             stage = nn.Sequential()
             for channels, stride in units:
+                width = _width(channels, widen_factor)
                 stage.append(
-                    SeparableUnit(
-                        in_channels, width(channels), stride=stride, with_cp=with_cp, **layers
-                    )
+                    SeparableUnit(in_channels, width, stride=stride, with_cp=with_cp, **layers)
                 )
-                in_channels = width(channels)
+                in_channels = width
             stages.append(stage)
         self.stem = nn.Sequential(stem, *stages[0])
         self.layers = nn.ModuleList(stages[1:])

@@ -1,6 +1,10 @@
 """What the config of a detector has to be, to start from weights."""
 import os
+from collections.abc import Mapping
 
+from mmengine.config import Config
+
+from ..models.widths import shufflenet_v1_widths
 from .describe import Description, describe_checkpoint
 from .public_names import find_public
 
@@ -42,6 +46,23 @@ def start_from(pretrained: str) -> dict:
     start['init_cfg'] = init_cfg | (dict(prefix=prefix) if prefix else {})
     start['stage4_init_cfg'] = init_cfg | dict(prefix=f'{prefix}layers.2.')
     return start
+
+
+def level_channels(start: Mapping, groups: int, widen_factor: float) -> list[int]:
+    """Channels of the four levels of a detector's ShuffleNet v1, for its config.
+
+    Args:
+        start: what :func:`start_from` returned; the weights decide, where it knows theirs.
+        groups, widen_factor: of the network without them (:func:`.widths.shufflenet_v1_widths`).
+    """
+    stem, stages = shufflenet_v1_widths(groups, widen_factor)
+    return list(start['channels'] or (stem, *stages))
+
+
+def has_start(cfg: Config) -> bool:
+    """Whether a config has, as ``start``, what :func:`start_from` returns."""
+    start = cfg.get('start')
+    return isinstance(start, Mapping) and 'stage4_init_cfg' in start
 
 
 def _described(pretrained: str) -> Description | None:

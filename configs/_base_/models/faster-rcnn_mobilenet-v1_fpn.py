@@ -1,6 +1,9 @@
 # Faster R-CNN with a feature pyramid on MobileNet v1. SHUFFLENET_PRETRAINED names an ImageNet
 # checkpoint of MobileNet here.
 _base_ = './faster-rcnn_shufflenet-v1_fpn.py'
+from shufflenet_det.models.mobilenet_v1 import mobilenet_v1_widths  # noqa: E402
+
+widths = mobilenet_v1_widths(1.0)
 
 model = dict(
     backbone=dict(
@@ -11,5 +14,5 @@ model = dict(
         norm_eval=_base_.model.backbone.norm_eval,
         init_cfg=_base_.model.backbone.init_cfg,
     ),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
+    neck=dict(in_channels=widths),
 )

@@ -1,6 +1,6 @@
 # The paper's detector: RPN and RoIAlign on stage 3 (stride 16), stage 4 as the head of each RoI.
 _base_ = 'mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py'
-from shufflenet_det.weights.start import start_from  # noqa: E402
+from shufflenet_det.weights.start import level_channels, start_from  # noqa: E402
 
 # An ImageNet checkpoint: a name such as shufflenet://authors-0.5x-g3, a path or an address; with
 # none the detector trains from scratch. What the weights say of themselves (groups, widths, order
@@ -8,7 +8,7 @@ from shufflenet_det.weights.start import start_from  # noqa: E402
 # statistics, because 4 images a GPU are too few to estimate them anew.
 pretrained = '{{$SHUFFLENET_PRETRAINED:none}}'
 start = start_from(pretrained)
-widths = start['channels'] or [24, 240, 480, 960]
+widths = level_channels(start, groups=3, widen_factor=1.0)
 
 model = dict(
     data_preprocessor=dict(
