@@ -10,7 +10,7 @@ import torch
 
 from ..common.config import CONFIGS, load_config
 from ..export.networks import exportable
-from ..export.onnx_file import OPSET
+from ..export.onnx_writer import OPSET
 from .detectors import MMDetDetector, Size
 from .engine_networks import PYTORCH, engine_run, random_image
 from .networks import TORCHVISION

@@ -16,7 +16,7 @@ from ..common.config import CONFIGS
 from ..common.errors import ConfigError
 from ..export import ExportError
 from ..export.networks import Exportable, exportable
-from ..export.onnx_file import WRITERS
+from ..export.writers import WRITERS
 from ..models.complexity import count_config
 from ..paper.figures import CLASSIFIERS, Row
 from .timing import Run

@@ -9,8 +9,8 @@ from shufflenet_runtime.engines import ENGINES
 import numpy as np
 
 from ..common.tables import Column, Table
-from ..export.onnx_file import WRITERS
-from ..export.rewrites import REWRITES, Rewrite
+from ..export.rewrites import Rewrite
+from ..export.writers import REWRITES, WRITERS
 from ..paper.figures import DETECTOR_SHAPES, TIMED_SHAPES
 from .detectors import Size
 from .engine_detectors import PEER, detector_runs

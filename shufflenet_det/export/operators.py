@@ -1,9 +1,13 @@
-"""Operators that torch does not export as the one ONNX operator that they are.
+"""What is between the networks of a detector, as operators of ONNX.
+
+In numpy, for engines that cannot hold it, the same is in :mod:`shufflenet_runtime.boxes` and
+:mod:`shufflenet_runtime.roi_align`; both are tested with one table of cases.
 
 Run by torch they do what MMDetection does, so a network made of them can be compared with
 MMDetection's before it is exported. Exported, each is a standard operator of ONNX (opset 16), and
 no number of the example image gets into the graph.
 """
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +19,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torchvision.ops import roi_align as torchvision_roi_align
 
+# of `DeltaXYWHBBoxCoder.decode`
+_MAX_LOG_RATIO = abs(math.log(16 / 1000))
 _explicit = ContextVar('_explicit', default=False)
 
 
@@ -46,6 +52,35 @@ def top_k(values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         Values (K,) and their indices (K,), K = min(N, limit).
     """
     return _TopK.apply(values, limit)
+
+
+def decode(
+    boxes: Tensor,
+    deltas: Tensor,
+    means: Sequence[float],
+    stds: Sequence[float],
+    border: Tensor,
+) -> Tensor:
+    """Boxes that deltas make of others (``DeltaXYWHBBoxCoder``), clipped to the image.
+
+    Args:
+        boxes: (N, 4) as x1, y1, x2, y2 in pixels.
+        deltas: (N, 4), of the centre in parts of the size, and of the logarithm of the size.
+        means, stds: four numbers each, of the deltas.
+        border: (4,), width, height, width, height of the image.
+
+    Returns:
+        (N, 4).
+    """
+    if any(std != 1 for std in stds):
+        deltas = deltas * deltas.new_tensor(stds)
+    if any(mean != 0 for mean in means):
+        deltas = deltas + deltas.new_tensor(means)
+    centre = (boxes[:, :2] + boxes[:, 2:]) * 0.5
+    size = boxes[:, 2:] - boxes[:, :2]
+    centre = centre + size * deltas[:, :2]
+    half = size * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() * 0.5
+    return torch.cat([centre - half, centre + half], dim=1).clamp(min=0).minimum(border)
 
 
 def nms(

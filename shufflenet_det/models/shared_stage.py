@@ -25,6 +25,7 @@ class SharedRoIStage(Sequential):
         init_cfg: initialisation; by default that of the backbone.
 
     Attributes:
+        stage: as given.
         out_channels: channels of the output (N, out_channels, ceil(H / 2), ceil(W / 2)).
     """
 
@@ -43,6 +44,7 @@ class SharedRoIStage(Sequential):
                 f'{backbone["type"]} has no stage {stage} in `layers` to share with the RoI head.'
             )
         super().__init__(*donor.layers[stage - 1], init_cfg=init_cfg or donor.init_cfg)
+        self.stage = stage
         self.norm_eval = norm_eval
         self.channels_last = getattr(donor, 'channels_last', False)
         (self.out_channels,) = donor.out_channels

@@ -6,9 +6,10 @@ from pathlib import Path
 from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.detector import PlainDetector
 from shufflenet_det.export.networks import Exportable, exportable
-from shufflenet_det.export.onnx_file import WRITERS
+from shufflenet_det.export.writers import WRITERS
 from shufflenet_det.models import switch_to_deploy
-from shufflenet_runtime.engines import ENGINES, Session
+from shufflenet_runtime.engines import ENGINES
+from shufflenet_runtime.sessions import Session
 
 import numpy as np
 import onnx
