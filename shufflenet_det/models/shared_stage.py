@@ -5,7 +5,6 @@ from torch import Tensor
 
 from ..common.errors import ConfigError
 from .norm import eval_batch_norms
-from .shuffle_unit import run_units
 from .staged import with_channels_last
 
 
@@ -52,7 +51,7 @@ class SharedRoIStage(Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """RoI features (K, C, H, W) to (K, out_channels, ceil(H / 2), ceil(W / 2))."""
         x = with_channels_last(x) if self.channels_last else x
-        return run_units(self, x).contiguous()
+        return super().forward(x).contiguous()
 
     def train(self, mode: bool = True) -> 'SharedRoIStage':
         """Switch to training mode; with ``norm_eval`` batch norms stay in evaluation mode."""
