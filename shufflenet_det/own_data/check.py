@@ -12,9 +12,10 @@ from PIL import ExifTags, Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..common.errors import DataError, shorten
+from ..common.faults import Faults
 from ..data.imagenet_layouts import list_images
 from ..data.transforms import CheckedLoadImageFromFile
-from .records import Box, Faults, Picture
+from .records import Box, Picture
 
 # annotation tools round, and some count pixels from 1
 TOLERANCE = 1.0

@@ -4,7 +4,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..common.errors import DataError, shorten
-from .records import Box, Faults, Picture
+from ..common.faults import Faults
+from .records import Box, Picture
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
