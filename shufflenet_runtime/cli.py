@@ -67,6 +67,9 @@ def run(args: Run) -> None:
     """
     predictor = _predictor(args)
     sources = open_sources(args.sources, args.max_frames)
+    for source in sources:
+        for reason in source.left_out:
+            print(f'note: {source.name}: left out: {reason}', file=sys.stderr)
     pictures = Pictures(args.out_dir, sources) if args.out_dir else None
     counts = [source.count for source in sources]
     progress = Progress(None if None in counts else sum(counts))

@@ -97,6 +97,8 @@ def main() -> None:
         # an absolute path, because the hook joins anything else to the work folder at each image
         args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
+        if cfg.default_hooks.visualization.type == 'DetVisualizationHook':
+            cfg.default_hooks.visualization.type = 'ShowHook'
     runner = Runner.from_cfg(cfg)
     if args.exported:
         runner.model.check_classes(runner.test_dataloader.dataset)

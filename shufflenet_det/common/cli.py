@@ -25,6 +25,8 @@ _WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 def run(main: Callable[[], None]) -> None:
     """Run a tool; errors that the user can mend end it with one message and exit status 1."""
     keep_freed_memory()
+    # the name of a file may be no text
+    sys.stdout.reconfigure(errors='backslashreplace')
     try:
         main()
     except KeyboardInterrupt:

@@ -4,7 +4,9 @@ from .deploy_hook import DeployHook
 from .hooks import ConsistencyHook
 from .iteration_seed import IterationSeedHook
 from .loops import ResumableIterLoop
+from .show import ShowHook
 
 __all__ = [
-    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook', 'ResumableIterLoop'
-]
+    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook',
+    'ResumableIterLoop', 'ShowHook',
+]  # fmt: skip

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from shufflenet_runtime.files import is_utf8, printable
+
 from mmengine.config import Config
 
 from ..common.cli import check_writable, write_atomically
 from ..common.config import load_config
 from ..common.errors import ConfigError, DataError, shorten
+from ..evaluation.report import resolution_of
 from .check import ImageFolder, match
 from .coco_json import read_coco
 from .config import DEFAULT_BASE, config_text, load_base, scales_rate, schedule_for
@@ -19,6 +22,10 @@ from .records import Picture
 from .split import classes_in, split
 from .voc_xml import read_voc
 
+_SINGLE = (
+    ' If these are single objects, as some tools mark every mask, set iscrowd to 0 in the '
+    'annotations'
+)
 # the picture is drawn by tools/prepare_data.py, from the others
 FILES = ('annotations/train.json', 'annotations/val.json', 'config.py', 'annotated.jpg')
 
@@ -79,16 +86,24 @@ def prepare(
         DataError: the data cannot be trained on; the message names all that is to be mended.
     """
     _check_arguments(annotations, val_annotations, out, val_share, steps, seed, force)
+    for path in (images.absolute(), out.absolute()):
+        if not is_utf8(path):
+            raise ConfigError(
+                f'{printable(str(path))}: a config cannot hold a path that is not UTF-8. Rename '
+                'the folder; names of images may be what they are.'
+            )
     base_path = base or str(DEFAULT_BASE)
     base_config = load_base(base_path)
     folder = ImageFolder(images)
-    names, train, notes = _read(annotations, folder, mend)
+    resolution = resolution_of(base_config)
+    names, train, notes = _read(annotations, folder, mend, resolution)
+    notes += [f'images left out: {reason}' for reason in folder.left_out]
     chosen, train = _choose(classes, names, train, annotations, notes)
     if val_annotations is None:
         unnamed = set(folder.files) - {picture.names[0] for picture in train}
         train, val = split(train, val_share, seed)
     else:
-        _, val, val_notes = _read(val_annotations, folder, mend)
+        _, val, val_notes = _read(val_annotations, folder, mend, resolution)
         notes += [f'{note} (validation)' for note in val_notes]
         val = _only(chosen, val, strict=classes is None, source=val_annotations)
         _check_apart(train, val, val_annotations)
@@ -149,7 +164,7 @@ def _read_draft(text: str, out: Path, base: str) -> Config:
 
 
 def _read(
-    annotations: Path, folder: ImageFolder, mend: bool
+    annotations: Path, folder: ImageFolder, mend: bool, resolution: Sequence[int] | None
 ) -> tuple[tuple[str, ...], list[Picture], list[str]]:
     """Class names, checked pictures and notes."""
     names, pictures = (read_voc if annotations.is_dir() else read_coco)(annotations)
@@ -158,7 +173,7 @@ def _read(
             f'{annotations} has no annotation at all, for {len(pictures)} images. Export it again, '
             'with the boxes.'
         )
-    pictures, notes = match(pictures, folder, mend, annotations)
+    pictures, notes = match(pictures, folder, mend, annotations, resolution)
     return names, pictures, notes
 
 
@@ -174,7 +189,9 @@ def _choose(
             notes.append(f'categories without an object are left out: {shorten(unused)}')
         classes = tuple(name for name in names if name in present)
         if not classes:
-            raise DataError(f'{source} has crowds or difficult objects only: nothing to learn.')
+            raise DataError(
+                f'{source} has crowds or difficult objects only: nothing to learn.{_SINGLE}'
+            )
         return classes, _only(classes, pictures)
     if len(set(wanted)) < len(wanted):
         raise ConfigError(f'--classes names a class twice: {" ".join(wanted)}.')
@@ -231,6 +248,14 @@ def _remarks(
         notes.append(
             f'images left out that are not in the annotations: {len(unnamed)} '
             f'({shorten(sorted(unnamed), 3)})'
+        )
+    boxes = [box for p in [*train, *val] for box in p.boxes]
+    crowds = Counter(box.category for box in boxes if box.crowd)
+    if crowds:
+        each = shorten(f'{name} {count}' for name, count in crowds.items())
+        notes.append(
+            f'objects that are neither learned nor counted (marked iscrowd, ignore or difficult): '
+            f'{crowds.total()} of {len(boxes)} ({each}).{_SINGLE}'
         )
     negatives = sum(not p.boxes for p in [*train, *val])
     if negatives:

@@ -3,6 +3,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,6 +165,32 @@ def test_image_demo_draws_and_writes(trained, tmp_path):
     )  # fmt: skip
     assert {p.name for p in (tmp_path / 'vis').iterdir()} == {i.name for i in images}
     assert len(list((tmp_path / 'preds').glob('*.json'))) == 2
+
+
+def test_image_demo_keeps_all_results_and_names_what_it_cannot_read(trained, tmp_path):
+    root, work_dir, _ = trained
+    photos = tmp_path / 'photos'
+    for index, name in enumerate(('cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif')):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / 'val2017' / f'{index + 1:012d}.jpg', photos / name)
+    (photos / 'cam1' / 'empty.jpg').write_bytes(b'')
+    (photos / 'cam1' / 'text.jpg').write_text('no image')
+    (photos / 'cam2' / 'phone.heic').write_bytes(b'')
+    process = run(
+        command('image_demo.py', photos, CONFIG, work_dir / 'epoch_2.pth', '--out-dir',
+                tmp_path / 'out', '--batch-size', 2),
+        root,
+    )  # fmt: skip
+    fails(process, '2 of 5 images failed')
+    for name in ('empty.jpg', 'text.jpg'):
+        assert f'error: cannot read image {photos}/cam1/{name}' in process.stderr
+    assert 'not read. Convert them to JPEG or PNG: cam2/phone.heic' in process.stderr
+    for folder, names in (
+        ('vis', {'cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif.jpg'}),
+        ('preds', {'cam1/x.json', 'cam2/x.jpg.json', 'cam2/x.jfif.json'}),
+    ):
+        base = tmp_path / 'out' / folder
+        assert {p.relative_to(base).as_posix() for p in base.rglob('*.*')} == names
 
 
 def test_two_processes_train_on_cpu(tmp_path):
