@@ -25,6 +25,10 @@ TOLERANCE = 1.0
 class ImageFolder:
     """The images in a folder and in the folders in it, found by names that may be inexact.
 
+    Args:
+        folder: the folder.
+        parts: folders in it to look into; all if there are none.
+
     Attributes:
         files: the images, by their paths below the folder, sorted.
         left_out: what else looks like images, a phrase for each reason.
@@ -33,13 +37,18 @@ class ImageFolder:
         DataError: the folder is missing or holds no image.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, parts: Sequence[Path] = ()) -> None:
         self.folder = folder
-        if not folder.is_dir():
-            raise DataError(f'image folder not found: {folder}.')
-        listing = require_images(folder)
-        self.files, self.left_out = listing.images, listing.left_out()
-        self._others = {_folded(PurePosixPath(file).name) for file in listing.others}
+        self.files, self.left_out, self._others = [], [], set()
+        for part in parts or (folder,):
+            if not part.is_dir():
+                raise DataError(f'image folder not found: {part}.')
+            listing = require_images(part)
+            self.files += [(part / file).relative_to(folder).as_posix() for file in listing.images]
+            self.left_out += listing.left_out()
+            self._others |= {_folded(PurePosixPath(file).name) for file in listing.others}
+        # a part may be in another
+        self.files = sorted(set(self.files))
         self._by_name, self._by_stem = defaultdict(list), defaultdict(list)
         self._folded = defaultdict(list)
         for file in self.files:
@@ -127,7 +136,8 @@ def match(
             faults.add('image of another size than annotated', f'{name} ({reason})')
             continue
         fit = partial(_fit, size=size, mend=mend, faults=faults, changes=changes)
-        boxes = tuple(box for b in _once(picture.boxes, changes) if (box := fit(b)) is not None)
+        boxes = _once([box.in_pixels(*size) for box in picture.boxes], changes)
+        boxes = tuple(box for b in boxes if (box := fit(b)) is not None)
         matched.append(replace(picture, names=(name,), size=size, boxes=boxes))
     faults.check(source)
     return matched, [f'{what}: {times}' for what, times in sorted(changes.items())]
@@ -185,7 +195,9 @@ def _check_units(pictures: Mapping[str, Picture], sizes: Mapping[str, tuple], so
 
     One by one they would be called empty or outside, and with ``mend`` clipped to nonsense.
     """
-    boxes = [(box.bbox, sizes[name]) for name, p in pictures.items() for box in p.boxes]
+    boxes = [
+        (box.bbox, sizes[name]) for name, p in pictures.items() for box in p.boxes if not box.parts
+    ]
     # VOC's corners count from 1, so that parts come out as -1 to 0 with sides of 1 to 2
     parts = sum(min(x, y) >= -1 and max(x, y) <= 1 and max(w, h) <= 2 for (x, y, w, h), _ in boxes)
     if parts > len(boxes) / 2:
@@ -250,4 +262,8 @@ def _fit(
     changes['boxes clipped that reached outside their image'] += 1
     clipped = (left, top, right - left, bottom - top)
     area = None if box.area is None else min(box.area, clipped[2] * clipped[3])
-    return replace(box, bbox=clipped, area=area)
+    outline = tuple(
+        tuple(min(max(v, 0.0), size[i % 2]) for i, v in enumerate(polygon))
+        for polygon in box.outline
+    )
+    return replace(box, bbox=clipped, area=area, outline=outline)

@@ -30,7 +30,8 @@ def read_voc(folder: Path) -> tuple[tuple[str, ...], list[Picture]]:
         here = [entry.name for entry in sorted(folder.iterdir())]
         raise DataError(
             f'{folder} holds no XML file ({shorten(here) or "it is empty"}). Name the folder of '
-            'the VOC files, often called Annotations, or a COCO JSON file.'
+            'the VOC files, often called Annotations, a COCO JSON file, or for YOLO labels the '
+            'data.yaml with the names of their classes.'
         )
     faults = Faults()
     pictures = [picture for file in files if (picture := _picture(file, folder, faults))]
