@@ -41,11 +41,17 @@ def read_image(path: str | Path) -> np.ndarray:
         try:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise DataError(f'cannot read image {path}: {error.err}.') from None
+            raise DataError(f'cannot read image {path}: {reason_of(error)}.') from None
     if image is None:
         raise DataError(f'cannot read image {path}: {why_unreadable(path, content)}.')
     say_if_dark(image, content, path)
     return image
+
+
+def reason_of(error: cv2.error) -> str:
+    """What OpenCV says, without its version and the lines of its source."""
+    # `error.err` is an attribute of the class: with threads it may be that of another error
+    return str(error).rpartition('error: ')[2].strip().partition('\n')[0]
 
 
 def why_unreadable(path: str | Path, content: bytes) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import ConfigError, DataError
 from .files import is_utf8
+from .images import reason_of
 from .sources import Frame, Source
 
 
@@ -96,7 +97,7 @@ class Pictures:
             os.replace(partial, path)
         except (OSError, cv2.error) as error:
             partial.unlink(missing_ok=True)
-            reason = error.strerror if isinstance(error, OSError) else error.err
+            reason = error.strerror if isinstance(error, OSError) else reason_of(error)
             raise DataError(f'cannot write {path}: {reason}.') from None
 
     def _add_to_video(self, source: Source, image: np.ndarray) -> None:

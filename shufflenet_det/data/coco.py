@@ -12,6 +12,8 @@ from contextlib import redirect_stdout
 from difflib import get_close_matches
 from pathlib import Path
 
+from shufflenet_runtime.images import reason_of
+
 import cv2
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
@@ -143,7 +145,7 @@ class CheckedCocoDataset(CocoDataset):
         except cv2.error as error:
             path = self.get_data_info(idx)['img_path']
             raise DataError(
-                f'{path} cannot be made ready ({error.err}). Take it out of the annotations.'
+                f'{path} cannot be made ready ({reason_of(error)}). Take it out of the annotations.'
             ) from None
 
     def filter_data(self) -> list[dict]:

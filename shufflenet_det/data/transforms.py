@@ -1,5 +1,5 @@
 """Transforms that MMDetection lacks."""
-from shufflenet_runtime.images import say_if_dark, why_unreadable
+from shufflenet_runtime.images import reason_of, say_if_dark, why_unreadable
 from shufflenet_runtime.jpeg import is_cut_off
 
 import cv2
@@ -28,7 +28,7 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         try:
             image = self._decode(content)
         except cv2.error as error:
-            raise DataError(f'cannot read image {path}: {error.err}.') from None
+            raise DataError(f'cannot read image {path}: {reason_of(error)}.') from None
         if image is None:
             raise DataError(f'cannot read image {path}: {why_unreadable(path, content)}.')
         say_if_dark(image, content, path)

@@ -165,6 +165,15 @@ def test_nothing_to_learn_is_said(tmp_path, monkeypatch):
     assert 'nothing but background to learn' in said[0]
 
 
+def test_image_that_cannot_be_made_ready_is_named(tmp_path):
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(500, 300),
+                                                     keep_ratio=True)]  # fmt: skip
+    dataset = data_set(tmp_path, every('images', width=2000, height=1), pipeline=pipeline)
+    cv2.imwrite(str(tmp_path / 'b.jpg'), np.zeros((1, 2000, 3), np.uint8))
+    with pytest.raises(DataError, match='b.jpg cannot be made ready .*Take it out of the annot'):
+        dataset[1]
+
+
 @pytest.mark.parametrize(
     'encode',
     [

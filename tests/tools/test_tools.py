@@ -193,6 +193,33 @@ def test_image_demo_keeps_all_results_and_names_what_it_cannot_read(trained, tmp
         assert {p.relative_to(base).as_posix() for p in base.rglob('*.*')} == names
 
 
+def test_results_of_images_without_annotations_and_of_one_name(trained, tmp_path):
+    root, work_dir, _ = trained
+    tables = json.loads((root / 'annotations' / 'instances_val2017.json').read_text())
+    images = tables['images'][:2]
+    for image, name in zip(images, ('cam1/x.jpg', 'cam2/x.jpg'), strict=True):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(root / 'val2017' / image['file_name'], tmp_path / name)
+        image['file_name'] = name
+    path = tmp_path / 'image_info.json'
+    path.write_text(json.dumps(dict(images=images, categories=tables['categories'])))
+    out = tmp_path / 'found.json'
+    succeeded(
+        run(
+            command('test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test',
+                    '--out', out, '--show-dir', tmp_path / 'shown', '--cfg-options',
+                    'test_dataloader.num_workers=0', 'model.test_cfg.rcnn.score_thr=0.0',
+                    f'test_dataloader.dataset.ann_file={path}',
+                    f'test_dataloader.dataset.data_prefix.img={tmp_path}/',
+                    f'test_evaluator.ann_file={path}', 'test_evaluator.format_only=True'),
+            root,
+        )
+    )  # fmt: skip
+    assert {found['image_id'] for found in json.loads(out.read_text())} == {1, 2}
+    shown = {p.relative_to(tmp_path / 'shown').as_posix() for p in tmp_path.glob('shown/**/*.jpg')}
+    assert shown == {'cam1/x.jpg', 'cam2/x.jpg'}
+
+
 def test_two_processes_train_on_cpu(tmp_path):
     root = write_coco(tmp_path / 'coco')
     arguments = [
