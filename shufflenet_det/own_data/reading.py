@@ -20,9 +20,10 @@ def read_annotations(images: Path, annotations: Path | None) -> Annotated:
 
     Args:
         images: folder of the images, where ``annotations`` are given. Alone it is a ``data.yaml``
-            of YOLO, or a folder that holds one, or COCO files as Roboflow exports them
-            (``train/_annotations.coco.json``, ``valid/...``), or Pascal VOC's ``Annotations``,
-            ``JPEGImages`` and ``ImageSets/Main``, which divides them.
+            of YOLO, or a folder that holds one, or ``classes.txt``, ``images`` and ``labels``, or
+            COCO files as Roboflow exports them (``train/_annotations.coco.json``, ``valid/...``),
+            or Pascal VOC's ``Annotations``, ``JPEGImages`` and ``ImageSets/Main``, which divides
+            them.
         annotations: a COCO JSON file, a folder of Pascal VOC XML files, or a ``data.yaml``.
 
     Raises:
@@ -52,14 +53,17 @@ def _read_whole(path: Path) -> Annotated:
     existing = [file for file in files if file.is_file()]
     if existing:
         return read_yolo(existing[0])
+    # as Label Studio exports YOLO
+    if (path / 'classes.txt').is_file() and (path / 'labels').is_dir():
+        return read_yolo(path / 'classes.txt')
     if (path / 'train' / _ROBOFLOW).is_file():
         return _read_roboflow(path)
     if (path / 'ImageSets' / 'Main').is_dir():
         return _read_divided_voc(path)
     raise DataError(
-        f'{path} alone tells nothing of its annotations: it has no data.yaml, no train/{_ROBOFLOW} '
-        'and no ImageSets/Main. Name the annotations behind it: a COCO JSON file, a folder of '
-        'Pascal VOC XML files, or a data.yaml.'
+        f'{path} alone tells nothing of its annotations: it has no data.yaml, no classes.txt with '
+        f'labels, no train/{_ROBOFLOW} and no ImageSets/Main. Name the annotations behind it: a '
+        'COCO JSON file, a folder of Pascal VOC XML files, or a data.yaml.'
     )
 
 

@@ -225,14 +225,20 @@ def test_all_that_is_wrong_is_told_at_once(data):
         ('train: "C:\\data\\train"\n', 'line 1: .*In double quotes a backslash is no part'),
         ('train: [a\nnames: x: y\n', 'cannot read .*data.yaml, line 2'),
         ('just text', 'is no data.yaml of YOLO'),
+        ('names: [' + '[' * 1500, 'cannot read .*data.yaml'),
+        (f'train: {{a: b}}\n{NAMES}', 'no `train`|path that does not exist|path that is no text'),
+        (f'train: [[a, b]]\n{NAMES}', 'path that is no text: .*line 1: train'),
+        (f'train: latin.txt\n{NAMES}', r'latin.txt is not UTF-8 text \(byte 2\)'),
+        (f'train: images/train\nkpt_shape: [x, 3]\n{NAMES}', 'line 2: give two numbers'),
     ],
 )  # fmt: skip
 def test_data_yaml_that_is_wrong_is_named(data, text, message):
     (data.parent / 'empty').mkdir()
+    (data.parent / 'latin.txt').write_bytes('a\xe4.jpg'.encode('latin-1'))
     (data.parent / 'train.txt').write_text('images/train/a.jpg\nx/gone.jpg\nimages/train/a.jpg\n')
     with pytest.raises(DataError, match=message) as error:
         read_yolo(write(data.parent, text))
-    assert str(data) in str(error.value)
+    assert str(data.parent) in str(error.value)
 
 
 def test_data_set_without_any_label_says_where_they_were_looked_for(data):
@@ -253,8 +259,18 @@ def test_second_division_is_refused(data):
         prepare(data, None, data.parent / 'own', val_annotations=data)
 
 
+def test_classes_in_a_text_file(data):
+    data.unlink()
+    root = data.parent
+    (root / 'classes.txt').write_text('\ufeffmug\r\ntea pot\n')
+    (root / 'notes.json').write_text('{}')
+    annotated = read_annotations(root, None)
+    assert annotated.classes == ('mug', 'tea pot') and annotated.val is None
+    assert shown(annotated)[0] == EXPECTED[0] | EXPECTED[1]
+
+
 def test_folder_that_tells_nothing(tmp_path):
-    with pytest.raises(DataError, match='it has no data.yaml, no train/_annotations.coco.json'):
+    with pytest.raises(DataError, match='it has no data.yaml, .* no train/_annotations.coco.json'):
         read_annotations(tmp_path, None)
     with pytest.raises(DataError, match='not found: .*nowhere'):
         read_annotations(tmp_path / 'nowhere', None)
