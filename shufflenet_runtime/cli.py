@@ -66,7 +66,7 @@ def run(args: Run) -> None:
         DataError: some images could not be read, after all others are done.
     """
     predictor = _predictor(args)
-    sources = open_sources(args.sources, args.max_frames)
+    sources = open_sources(args.sources, args.max_frames, predictor.upright)
     for source in sources:
         for reason in source.left_out:
             print(f'note: {source.name}: left out: {reason}', file=sys.stderr)

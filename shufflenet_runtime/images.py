@@ -22,8 +22,13 @@ _log = logging.getLogger('shufflenet_runtime')
 _said: set[str] = set()
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file, upright.
+def read_image(path: str | Path, upright: bool = True) -> np.ndarray:
+    """Read an image file.
+
+    Args:
+        path: of the file.
+        upright: turn it as its EXIF orientation says, as MMDetection does. Data sets for
+            classifiers ignore that, here as in torchvision.
 
     Returns:
         (H, W, 3) of uint8, blue, green, red, as OpenCV and MMDetection have it.
@@ -39,7 +44,8 @@ def read_image(path: str | Path) -> np.ndarray:
     image = None
     if content and not is_cut_off(content):
         try:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            flag = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
         except cv2.error as error:
             raise DataError(f'cannot read image {path}: {reason_of(error)}.') from None
     if image is None:

@@ -2,6 +2,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -64,19 +65,22 @@ class Source:
     left_out: Sequence[str] = ()
 
 
-def open_sources(names: Sequence[str], most_frames: int | None = None) -> list[Source]:
+def open_sources(
+    names: Sequence[str], most_frames: int | None = None, upright: bool = True
+) -> list[Source]:
     """Sources by their names.
 
     Args:
         names: image files, folders of images, whose folders count, too, video files, ``camera:0``
             and other numbers of cameras, URLs of streams.
         most_frames: of a video or camera; None for all.
+        upright: of images, as :func:`.images.read_image` has it.
 
     Raises:
         DataError: one does not exist, is an empty folder, or cannot be opened.
         ConfigError: the number of a camera is none.
     """
-    sources = [_open_source(name, most_frames) for name in names]
+    sources = [_open_source(name, most_frames, upright) for name in names]
     count = Counter(picture for source in sources for picture in source.pictures)
     if max(count.values(), default=0) > 1:
         return _told_apart(sources)
@@ -104,7 +108,7 @@ def drawing_name(path: str) -> str:
     return path if known else f'{path}.jpg'
 
 
-def _open_source(name: str, most_frames: int | None) -> Source:
+def _open_source(name: str, most_frames: int | None, upright: bool) -> Source:
     path = Path(name)
     if name.startswith(CAMERA):
         number = name.removeprefix(CAMERA)
@@ -115,20 +119,23 @@ def _open_source(name: str, most_frames: int | None) -> Source:
         return _video(name, name, most_frames)
     if path.is_dir():
         listing = require_images(path)
-        return _images(name, path, listing.images, listing.left_out())
+        return _images(name, path, listing.images, upright, listing.left_out())
     if not path.exists():
         raise DataError(f'not found: {path}')
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return _video(name, str(path), most_frames)
-    return _images(name, path.parent, [path.name])
+    return _images(name, path.parent, [path.name], upright)
 
 
-def _images(name: str, folder: Path, names: Sequence[str], left_out: Sequence[str] = ()) -> Source:
+def _images(
+    name: str, folder: Path, names: Sequence[str], upright: bool, left_out: Sequence[str] = ()
+) -> Source:
     files = [folder / each for each in names]
 
     def frames() -> Iterator[Frame]:
         for number, file in enumerate(files):
-            yield Frame(str(file), None, None, lambda file=file: read_image(file), number)
+            read = partial(read_image, file, upright)
+            yield Frame(str(file), None, None, read, number)
 
     pictures = list(map(drawing_name, names))
     return Source(name, len(files), None, files, pictures, frames, left_out)

@@ -4,7 +4,8 @@ import logging
 import os
 from pathlib import Path
 
-from shufflenet_runtime import Detector, cli, images
+from shufflenet_det.data import CheckedLoadImageFromFile, decode_rgb
+from shufflenet_runtime import Classifier, Detector, cli, images
 from shufflenet_runtime.errors import ConfigError, DataError
 from shufflenet_runtime.files import below, list_images, without_clashes
 from shufflenet_runtime.images import read_image
@@ -13,8 +14,9 @@ from shufflenet_runtime.sources import open_sources
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from .networks import write_detector
+from .networks import write_classifier, write_detector
 
 LATIN = os.fsdecode('Täßchen'.encode('latin-1'))
 
@@ -165,6 +167,25 @@ def test_sixteen_bits_and_black_are_fine(tmp_path, caplog, monkeypatch, values):
     cv2.imwrite(str(tmp_path / 'b.png'), (values % 13).astype(np.uint8))
     read_image(tmp_path / 'b.png')
     assert not caplog.records
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6])
+def test_exif_orientation_is_that_of_training(exported, tmp_path, orientation):
+    values = np.zeros((30, 40, 3), np.uint8)
+    values[:15, :20] = 200
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / 'photo.png'
+    Image.fromarray(values).save(path, exif=exif)
+    as_detectors = CheckedLoadImageFromFile()(dict(img_path=str(path)))['img']
+    assert (read_image(path) == as_detectors).all()
+    as_classifiers = decode_rgb(path.read_bytes(), str(path)).permute(1, 2, 0).numpy()[..., ::-1]
+    classifier = Classifier(write_classifier(tmp_path / 'classifier'))
+    pixels, _ = classifier._input(path)
+    assert (pixels == as_classifiers).all() and (pixels == values).all()
+    (source,) = open_sources([str(path)], upright=classifier.upright)
+    assert (next(source.frames()).read() == values).all()
+    assert (as_detectors.shape == values.shape) == (orientation != 6)
 
 
 def test_images_without_a_shape_to_speak_of(exported, tmp_path):
