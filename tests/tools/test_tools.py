@@ -170,7 +170,9 @@ def test_image_demo_draws_and_writes(trained, tmp_path):
 def test_image_demo_keeps_all_results_and_names_what_it_cannot_read(trained, tmp_path):
     root, work_dir, _ = trained
     photos = tmp_path / 'photos'
-    for index, name in enumerate(('cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif')):
+    for index, name in enumerate(
+        ('cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif', 'cam2/x.png')
+    ):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / 'val2017' / f'{index + 1:012d}.jpg', photos / name)
     (photos / 'cam1' / 'empty.jpg').write_bytes(b'')
@@ -181,13 +183,13 @@ def test_image_demo_keeps_all_results_and_names_what_it_cannot_read(trained, tmp
                 tmp_path / 'out', '--batch-size', 2),
         root,
     )  # fmt: skip
-    fails(process, '2 of 5 images failed')
+    fails(process, '2 of 6 images failed')
     for name in ('empty.jpg', 'text.jpg'):
         assert f'error: cannot read image {photos}/cam1/{name}' in process.stderr
     assert 'not read. Convert them to JPEG or PNG: cam2/phone.heic' in process.stderr
     for folder, names in (
-        ('vis', {'cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif.jpg'}),
-        ('preds', {'cam1/x.json', 'cam2/x.jpg.json', 'cam2/x.jfif.json'}),
+        ('vis', {'cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif.jpg', 'cam2/x.png'}),
+        ('preds', {'cam1/x.json', 'cam2/x.jpg.json', 'cam2/x.jfif.json', 'cam2/x.png.json'}),
     ):
         base = tmp_path / 'out' / folder
         assert {p.relative_to(base).as_posix() for p in base.rglob('*.*')} == names
