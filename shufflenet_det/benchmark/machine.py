@@ -1,27 +1,16 @@
 """The machine that a figure was measured on, and what of it a measurement uses."""
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from pathlib import Path
 
 import torch
 
 from ..common.errors import ConfigError
+from ..common.machine import machine
 from ..evaluation.report import versions
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
-
-
-def machine() -> dict:
-    """Name and number of the processors."""
-    name = platform.processor() or platform.machine()
-    if os.path.exists('/proc/cpuinfo'):
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-        names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-        name = next(iter(names), name)
-    return dict(processor=name, cores=os.cpu_count())
 
 
 def surroundings(device: str) -> dict:

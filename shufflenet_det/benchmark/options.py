@@ -59,6 +59,9 @@ def add_input_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         '--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs'
     )
+    command.add_argument(
+        '--config', help='instead: training data of this config, decoded each time and kept decoded'
+    )
     command.add_argument('--images', type=positive, default=128, help='images to use (default 128)')
     command.add_argument(
         '--rounds', type=positive, default=11, help='turns of each side (default 11)'
