@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .description import check_files, read_description
-from .engines import Outputs, Session, engine_named
+from .engines import engine_named
 from .errors import ConfigError, EngineError
+from .sessions import Outputs, Session
 
 
 @dataclass(frozen=True)

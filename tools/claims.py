@@ -1,6 +1,7 @@
 """Test the paper's claims on Tiny ImageNet: many small trainings, resumable, and their report.
 
 python tools/claims.py [--data DIR] [--work-dir work_dirs/claims] [--seeds 0 1 2] [--jobs 2]
+python tools/claims.py --device cuda [--jobs 4] ...
 python tools/claims.py --report --records FILE ...
 
 A run with a record is not repeated, one that was stopped goes on from its last epoch.
@@ -12,13 +13,15 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from pathlib import Path
 
+from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.common import cli
 from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.paper.claims import NETWORKS
+from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
 from shufflenet_det.paper.claims_report import FILES, tables_text, write_report
 from shufflenet_det.paper.claims_training import Run, train
 from shufflenet_det.paper.records import (
@@ -37,6 +40,7 @@ RECIPE = CONFIGS / 'tiny_imagenet' / 'claims.py'
 RECORDS = 'records.jsonl'
 # seconds between two looks at the runs
 LOOK = 30
+MOST_IN_A_STACK = 6
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +50,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=NETWORKS, metavar='NAME')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='trainings at a time')
+    parser.add_argument(
+        '--device', choices=('cpu', 'cuda'), default='cpu',
+        help='cuda: networks of one architecture train as one, several such stacks at a time',
+    )  # fmt: skip
     parser.add_argument('--recipe', type=Path, default=RECIPE, help='config of data and schedule')
     parser.add_argument(
         '--records', type=Path, nargs='+', metavar='FILE',
@@ -113,6 +121,20 @@ def train_all(waiting: list[Run], args: argparse.Namespace, epochs: int) -> None
         raise DataError(f'{len(failed)} of {len(waiting)} runs failed, the first was {failed[0]}')
 
 
+def train_stacks(waiting: list[Run], args: argparse.Namespace) -> None:
+    """Train stacks of networks on the GPU, each in a fresh process, and record its runs."""
+    check_device(args.device)
+    networks = CONFIGS / 'imagenet'
+    stacks = stacks_of(waiting, builder(args.recipe, networks), MOST_IN_A_STACK)
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(min(args.jobs, len(stacks)), mp_context=context) as pool:
+        futures = [pool.submit(train_on_gpu, runs, args.recipe, networks) for runs in stacks]
+        for done, future in enumerate(as_completed(futures), start=1):
+            for record in future.result():
+                record_run(record, args)
+            print(f'{len(stacks) - done} of {len(stacks)} stacks left', flush=True)
+
+
 def record_run(record: Record, args: argparse.Namespace) -> None:
     append_record(args.records[0], record)
     print(
@@ -175,7 +197,10 @@ def train_what_is_missing(args: argparse.Namespace) -> list[Record]:
         for split in ('train', 'val'):
             DATASETS.build(cfg[f'{split}_dataloader'].dataset)
         with alone(args.work_dir):
-            train_all(waiting, args, recipe['epochs'])
+            if args.device == 'cuda':
+                train_stacks(waiting, args)
+            else:
+                train_all(waiting, args, recipe['epochs'])
     return read_records(existing(args.records))
 
 

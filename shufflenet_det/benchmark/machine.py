@@ -2,12 +2,12 @@
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 
 import torch
 
 from ..common.errors import ConfigError
 from ..common.machine import machine
+from ..compat.stack import distributions
 from ..evaluation.report import versions
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
@@ -18,12 +18,7 @@ def surroundings(device: str) -> dict:
     about = machine() | dict(instructions=torch.backends.cpu.get_cpu_capability())
     if device == 'cuda':
         about |= dict(gpu=torch.cuda.get_device_name(), cuda=torch.version.cuda)
-    found = versions() | dict(python=platform.python_version())
-    for package in ('mmcv', 'mmcv-lite', 'mmpretrain'):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+    found = versions() | dict(python=platform.python_version()) | distributions(('mmpretrain',))
     return dict(machine=about, versions=found)
 
 

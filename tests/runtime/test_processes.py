@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from shufflenet_runtime import Detector, EngineError, ncnn_engine
-from shufflenet_runtime.ncnn_engine import NcnnNetwork, load_ncnn
+from shufflenet_runtime.ncnn_engine import Ncnn, NcnnNetwork
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_ncnn_before_and_after_a_fork(ncnn_network, monkeypatch, threads):
     values = -np.ones((64, 32, 32), np.float32)
 
     def run() -> float:
-        session = load_ncnn(ncnn_network, threads, 1)
+        session = Ncnn().load(ncnn_network, threads, 1)
         return float(session(values[None])['level0'].sum())
 
     assert run() == values.size

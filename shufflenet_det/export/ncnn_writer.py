@@ -23,8 +23,12 @@ from torch import Tensor, nn
 from .detector import PlainDetector
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
+from .rewrites import Rewrite, rewritten
 from .two_stage import FeatureNetwork, RoINetwork, describe
 
+PACKAGES = ('onnx', 'pnnx')
+REWRITES: tuple[Rewrite, ...] = ()
+"""None has been found to help."""
 ROIS = 'rois'
 """Name of the input of a detector's second network."""
 
@@ -32,17 +36,18 @@ ROIS = 'rois'
 _HEIGHT_WIDTH = ('3=', '4=')
 
 
-def write_ncnn(source: Exportable, folder: Path) -> None:
+def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
     """Write ``model.ncnn.param`` and ``model.ncnn.bin``; of a detector these and three more.
 
     Raises:
         ExportError: pnnx cannot convert it, or makes of it what ncnn does not know.
     """
+    network = rewritten(source.network, rewrites) if rewrites else source.network
     images = torch.from_numpy(random_images(source)).float()
-    if isinstance(source.network, PlainDetector):
-        _write_two_stage(source.network, images, folder)
+    if isinstance(network, PlainDetector):
+        _write_two_stage(network, images, folder)
     else:
-        convert(source.network, images, IMAGE, list(source.outputs), folder / MODEL)
+        convert(network, images, IMAGE, list(source.outputs), folder / MODEL)
 
 
 def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path) -> None:

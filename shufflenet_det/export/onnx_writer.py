@@ -1,26 +1,42 @@
-"""Writing a network as ONNX, and that as OpenVINO's IR."""
-import tempfile
+"""Writing a network as ONNX."""
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
-from shufflenet_runtime.engines import FORMATS
+from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
 
 import torch
 
+from .dimensions import name_dimensions
 from .errors import ExportError
-from .ncnn_file import write_ncnn
 from .networks import IMAGE, Exportable, random_images
-from .rewrites import REWRITES, Rewrite, rewritten
+from .rewrites import (
+    ORDERS,
+    Rewrite,
+    align_bottlenecks,
+    fill_groups,
+    fill_stem,
+    fold_division,
+    rewritten,
+)
 
 OPSET = 17
 """RoiAlign with half pixels came with 16; older engines do not know much newer ones."""
 
 
-def write_onnx(
-    source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES['onnx']
-) -> None:
+PACKAGES = ('onnx',)
+REWRITES = (
+    Rewrite('names for the dimensions', graph=name_dimensions),
+    Rewrite('division in the first convolution', fold_division),
+    ORDERS,
+    Rewrite('bottlenecks of a multiple of 4 channels', align_bottlenecks),
+    Rewrite('stem of a multiple of 16 channels', fill_stem),
+    Rewrite('groups of a multiple of 16 channels', fill_groups),
+)
+"""In the order in which they are done."""
+
+
+def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
     """Write ``model.onnx``.
 
     Args:
@@ -34,7 +50,7 @@ def write_onnx(
     import onnx
 
     network = rewritten(source.network, rewrites)
-    path = folder / FORMATS['onnx'].model
+    path = folder / OnnxRuntime.model
     images = random_images(source)
     with warnings.catch_warnings(), torch.no_grad():
         # the exporter that follows what the code does is deprecated for one that reads it; this
@@ -66,42 +82,3 @@ def write_onnx(
 
 def _dicts(outputs: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
     return {name: dict(axes) for name, axes in outputs.items() if axes}
-
-
-def write_openvino(
-    source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES['openvino']
-) -> None:
-    """Write ``model.xml`` and ``model.bin``, by way of ONNX.
-
-    Args:
-        source, folder, rewrites: as of :func:`write_onnx`.
-
-    Raises:
-        ExportError: it cannot be written as ONNX, or OpenVINO cannot convert that.
-    """
-    import openvino
-
-    with tempfile.TemporaryDirectory() as work:
-        write_onnx(source, Path(work), rewrites)
-        try:
-            model = openvino.convert_model(str(Path(work) / FORMATS['onnx'].model))
-            openvino.save_model(
-                model, str(folder / FORMATS['openvino'].model), compress_to_fp16=False
-            )
-        # its exceptions have no class of their own
-        except RuntimeError as error:
-            raise ExportError(f'OpenVINO cannot convert this network: {error}') from None
-    changes = [rewrite.layers for rewrite in rewrites if rewrite.layers is not None]
-    if changes:
-        path = folder / FORMATS['openvino'].model
-        tree = ElementTree.parse(path)
-        for change in changes:
-            change(tree.getroot())
-        tree.write(path, encoding='utf-8', xml_declaration=True)
-
-
-WRITERS: Mapping[str, Callable[..., None]] = {
-    'onnx': write_onnx,
-    'openvino': write_openvino,
-    'ncnn': write_ncnn,
-}
