@@ -15,9 +15,6 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from .errors import ConfigError, ShuffleNetDetError
 from .memory import keep_freed_memory
 
-# MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal
-warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
-
 # torch wraps an error of a worker process in the text of its traceback
 _WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 
@@ -27,6 +24,8 @@ def run(main: Callable[[], None]) -> None:
     keep_freed_memory()
     # the name of a file may be no text
     sys.stdout.reconfigure(errors='backslashreplace')
+    # MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     try:
         main()
     except KeyboardInterrupt:
