@@ -56,7 +56,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f'{folder} is no exported network: it has no {FILE}.')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         version = content['format']
         for part in ('input', 'engines', 'files'):
             dict(content[part])

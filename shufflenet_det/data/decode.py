@@ -1,6 +1,7 @@
 """Bytes of an image file to RGB pixels, or an error that names the file."""
 from io import BytesIO
 
+from shufflenet_runtime.images import say_if_dark
 from shufflenet_runtime.jpeg import END, read_header
 
 import cv2
@@ -56,6 +57,7 @@ def decode_rgb(content: bytes, path: str) -> Tensor:
         try:
             with Image.open(BytesIO(content)) as image:
                 pixels = _by_pillow(image)
+            say_if_dark(pixels, content, path)
         # the decoders behind Pillow raise about any type of error on damaged files
         except Exception as error:
             unknown = isinstance(error, Image.UnidentifiedImageError)

@@ -5,8 +5,9 @@ from .hooks import ConsistencyHook
 from .iteration_seed import IterationSeedHook
 from .loops import ResumableIterLoop
 from .progress import ProgressHook
+from .show import ShowHook
 
 __all__ = [
     'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook', 'ProgressHook',
-    'ResumableIterLoop',
+    'ResumableIterLoop', 'ShowHook',
 ]
