@@ -12,7 +12,7 @@ from .description import read_description
 from .detector import Detections, Detector
 from .drawing import draw
 from .errors import ConfigError, DataError, EngineError
-from .output import JSONList, Pictures
+from .output import DrawnImages, JSONList
 from .parallel import in_order
 from .predictor import Predictor
 from .progress import Progress
@@ -70,7 +70,7 @@ def run(args: Options) -> None:
     for source in sources:
         for reason in source.left_out:
             print(f'note: {source.name}: left out: {reason}', file=sys.stderr)
-    pictures = Pictures(args.out_dir, sources) if args.out_dir else None
+    pictures = DrawnImages(args.out_dir, sources) if args.out_dir else None
     counts = [source.count for source in sources]
     progress = Progress(None if None in counts else sum(counts))
     bad: list[Result] = []
@@ -121,7 +121,7 @@ def predicting(predictor: Predictor) -> Callable[[Frame], Result]:
     return predict
 
 
-def _deliver(args: Options, source: Source, result: Result, pictures: Pictures | None) -> bool:
+def _deliver(args: Options, source: Source, result: Result, pictures: DrawnImages | None) -> bool:
     """Draw, show or print a result; whether to go on with this source."""
     if not (pictures or args.json or args.show):
         print(f'{result.frame.name}: {_line(result.found)}')
@@ -166,7 +166,7 @@ def _json_list(path: str | None) -> Iterator[JSONList | None]:
 
 
 @contextmanager
-def _ended(source: Source, pictures: Pictures | None) -> Iterator[None]:
+def _ended(source: Source, pictures: DrawnImages | None) -> Iterator[None]:
     """Ends a source. To interrupt one without an end is the way to end it."""
     done = False
     # a camera or a stream

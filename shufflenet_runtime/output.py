@@ -46,7 +46,7 @@ class JSONList:
         _finish(self._partial, self.path, keep)
 
 
-class Pictures:
+class DrawnImages:
     """Drawn images in a folder: a file for each image, a video for each video.
 
     Args:

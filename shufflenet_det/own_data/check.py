@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from ..common.errors import DataError, shorten
 from ..common.faults import Faults
 from ..data.transforms import CheckedLoadImageFromFile
-from .records import Box, Picture
+from .records import AnnotatedImage, Box
 
 # annotation tools round, and some count pixels from 1
 TOLERANCE = 1.0
@@ -87,9 +87,9 @@ def _folded(name: str) -> str:
 
 
 def match(
-    pictures: Sequence[Picture], images: ImageFolder, mend: bool, source: Path,
+    pictures: Sequence[AnnotatedImage], images: ImageFolder, mend: bool, source: Path,
     resolution: Sequence[int] | None = None,
-) -> tuple[list[Picture], list[str]]:  # fmt: skip
+) -> tuple[list[AnnotatedImage], list[str]]:  # fmt: skip
     """Find, read and measure all images, and hold sizes and boxes against their pixels.
 
     Boxes that reach outside by a pixel at most are clipped; boxes that come twice count once.
@@ -144,8 +144,8 @@ def match(
 
 
 def _find_all(
-    pictures: Sequence[Picture], images: ImageFolder, faults: Faults
-) -> dict[str, Picture]:
+    pictures: Sequence[AnnotatedImage], images: ImageFolder, faults: Faults
+) -> dict[str, AnnotatedImage]:
     """Pictures by file, sorted."""
     found = {}
     for picture in pictures:
@@ -190,7 +190,9 @@ def _narrowest(size: tuple[int, int], resolution: Sequence[int]) -> int:
     return int(short * min(resolution[0] / long, resolution[1] / short) + 0.5)
 
 
-def _check_units(pictures: Mapping[str, Picture], sizes: Mapping[str, tuple], source: Path) -> None:
+def _check_units(
+    pictures: Mapping[str, AnnotatedImage], sizes: Mapping[str, tuple], source: Path
+) -> None:
     """Refuse boxes that are something else than x, y, width and height in pixels.
 
     One by one they would be called empty or outside, and with ``mend`` clipped to nonsense.

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..common.errors import ConfigError, DataError, shorten
-from .records import Picture
+from .records import AnnotatedImage
 from .split import classes_in
 
 _SINGLE = (
@@ -16,8 +16,8 @@ _SINGLE = (
 
 
 def choose(
-    wanted: Sequence[str] | None, names: Sequence[str], pictures: list[Picture], source: Path,
-    notes: list[str],
+    wanted: Sequence[str] | None, names: Sequence[str], pictures: list[AnnotatedImage],
+    source: Path, notes: list[str],
 ) -> tuple[str, ...]:  # fmt: skip
     """The classes to learn, in the order of labels.
 
@@ -57,9 +57,9 @@ def choose(
 
 
 def only(
-    classes: tuple[str, ...], pictures: Iterable[Picture], strict: bool = False,
+    classes: tuple[str, ...], pictures: Iterable[AnnotatedImage], strict: bool = False,
     source: Path | None = None,
-) -> list[Picture]:  # fmt: skip
+) -> list[AnnotatedImage]:  # fmt: skip
     """The pictures with their boxes of some classes; an image may become a negative.
 
     Raises:
@@ -79,7 +79,7 @@ def only(
     ]
 
 
-def check_apart(train: list[Picture], val: list[Picture], source: Path) -> None:
+def check_apart(train: list[AnnotatedImage], val: list[AnnotatedImage], source: Path) -> None:
     """Raise :class:`DataError` where an image is in both parts; ``source`` has the second."""
     shared = {p.names[0] for p in train} & {p.names[0] for p in val}
     if shared:
@@ -91,7 +91,10 @@ def check_apart(train: list[Picture], val: list[Picture], source: Path) -> None:
 
 
 def remarks(
-    classes: tuple[str, ...], train: list[Picture], val: list[Picture], unnamed: set[str]
+    classes: tuple[str, ...],
+    train: list[AnnotatedImage],
+    val: list[AnnotatedImage],
+    unnamed: set[str],
 ) -> list[str]:
     """What looks odd, though it can be trained on."""
     notes = []

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ..common.faults import Faults, repeated
 from ..data.coco_tables import NO_BOX, read_tables
-from .records import Box, Picture
+from .records import AnnotatedImage, Box
 
 
-def read_coco(path: Path) -> tuple[tuple[str, ...], list[Picture]]:
+def read_coco(path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
     """Categories, in the order of their ids, and images of a COCO annotation file.
 
     Raises:
@@ -25,7 +25,7 @@ def read_coco(path: Path) -> tuple[tuple[str, ...], list[Picture]]:
         if (box := _box(annotation, names, images, faults)) is not None:
             boxes[annotation['image_id']].append(box)
     pictures = [
-        Picture((str(image['file_name']),), _size(image), tuple(boxes[key]), f'image {key}')
+        AnnotatedImage((str(image['file_name']),), _size(image), tuple(boxes[key]), f'image {key}')
         for key, image in images.items()
     ]
     faults.check(path)

@@ -17,7 +17,7 @@ from .check import ImageFolder, match
 from .choice import check_apart, choose, only, remarks
 from .config import DEFAULT_BASE, config_text, load_base, scales_rate, schedule_for
 from .reading import YAML, read_annotations
-from .records import Picture
+from .records import AnnotatedImage
 from .split import split
 
 # the picture is drawn by tools/prepare_data.py, from the others
@@ -41,8 +41,8 @@ class Prepared:
     out: Path
     images: Path
     classes: tuple[str, ...]
-    train: list[Picture]
-    val: list[Picture]
+    train: list[AnnotatedImage]
+    val: list[AnnotatedImage]
     config: Config
     scales_rate: bool
     notes: list[str]
@@ -100,7 +100,7 @@ def prepare(
     resolution = resolution_of(base_config)
     train, notes = _checked(data.train, folder, mend, source, resolution)
     notes += [*data.notes, *(f'images left out: {reason}' for reason in folder.left_out)]
-    val: list[Picture] = []
+    val: list[AnnotatedImage] = []
     if data.val is not None:
         val, val_notes = _checked(data.val, folder, mend, source, resolution)
         notes += [f'{note} (validation)' for note in val_notes]
@@ -176,9 +176,9 @@ def _read_draft(text: str, out: Path, base: str) -> Config:
 
 
 def _checked(
-    pictures: list[Picture], folder: ImageFolder, mend: bool, source: Path,
+    pictures: list[AnnotatedImage], folder: ImageFolder, mend: bool, source: Path,
     resolution: Sequence[int] | None,
-) -> tuple[list[Picture], list[str]]:  # fmt: skip
+) -> tuple[list[AnnotatedImage], list[str]]:  # fmt: skip
     """Checked pictures and notes."""
     if not any(picture.boxes for picture in pictures):
         raise DataError(
@@ -188,7 +188,7 @@ def _checked(
     return match(pictures, folder, mend, source, resolution)
 
 
-def _coco_tables(pictures: list[Picture], classes: tuple[str, ...]) -> dict:
+def _coco_tables(pictures: list[AnnotatedImage], classes: tuple[str, ...]) -> dict:
     """A COCO annotation file: ids from 1, in the order of classes, images and boxes."""
     ids = {name: number for number, name in enumerate(classes, 1)}
     images, annotations = [], []

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..common.errors import DataError
 from ..common.faults import Faults, repeated
 from .coco_json import read_coco
-from .records import Annotated, Picture
+from .records import AnnotatedDataSet, AnnotatedImage
 from .voc_xml import read_voc
 from .yolo import read_yolo
 
@@ -15,7 +15,7 @@ _ROBOFLOW = '_annotations.coco.json'
 _VAL_FOLDERS = ('valid', 'val', 'validation')
 
 
-def read_annotations(images: Path, annotations: Path | None) -> Annotated:
+def read_annotations(images: Path, annotations: Path | None) -> AnnotatedDataSet:
     """Classes and annotated images of a data set.
 
     Args:
@@ -40,10 +40,10 @@ def read_annotations(images: Path, annotations: Path | None) -> Annotated:
         if images.parent == whole and (whole / 'ImageSets' / 'Main' / 'train.txt').is_file():
             notes = [f'ImageSets/Main is not used: {whole} alone, without {annotations.name}, is']
     classes, pictures = read(annotations)
-    return Annotated(images, (), classes, pictures, None, notes)
+    return AnnotatedDataSet(images, (), classes, pictures, None, notes)
 
 
-def _read_whole(path: Path) -> Annotated:
+def _read_whole(path: Path) -> AnnotatedDataSet:
     if path.is_file() and path.suffix.lower() in YAML:
         return read_yolo(path)
     if not path.is_dir():
@@ -67,7 +67,7 @@ def _read_whole(path: Path) -> Annotated:
     )
 
 
-def _read_roboflow(folder: Path) -> Annotated:
+def _read_roboflow(folder: Path) -> AnnotatedDataSet:
     val = next((n for n in _VAL_FOLDERS if (folder / n / _ROBOFLOW).is_file()), None)
     names: dict[str, None] = {}
     parts = []
@@ -77,10 +77,10 @@ def _read_roboflow(folder: Path) -> Annotated:
         parts.append([_moved(picture, f'{part}/') for picture in pictures])
     notes = ['test is left out'] if (folder / 'test' / _ROBOFLOW).is_file() else []
     folders = tuple(folder / part for part in filter(None, ('train', val)))
-    return Annotated(folder, folders, tuple(names), parts[0], parts[1] if val else None, notes)
+    return AnnotatedDataSet(folder, folders, tuple(names), parts[0], parts[1] if val else None, notes)
 
 
-def _moved(picture: Picture, prefix: str) -> Picture:
+def _moved(picture: AnnotatedImage, prefix: str) -> AnnotatedImage:
     return replace(
         picture,
         names=tuple(prefix + name for name in picture.names),
@@ -88,7 +88,7 @@ def _moved(picture: Picture, prefix: str) -> Picture:
     )
 
 
-def _read_divided_voc(folder: Path) -> Annotated:
+def _read_divided_voc(folder: Path) -> AnnotatedDataSet:
     lists = folder / 'ImageSets' / 'Main'
     images = _named(folder, ('JPEGImages', 'images'))
     classes, pictures = read_voc(_named(folder, ('Annotations',)))
@@ -106,7 +106,7 @@ def _read_divided_voc(folder: Path) -> Annotated:
     rest = len(by_stem.keys() - set().union(*parts))
     notes = [f'annotated images that {train.name} and {val.name} do not list, left out: {rest}']
     read = [list(part.values()) for part in parts]
-    return Annotated(
+    return AnnotatedDataSet(
         images, (), classes, read[0], read[1] if read[1:] else None, notes if rest else []
     )
 
@@ -120,7 +120,9 @@ def _named(folder: Path, names: Sequence[str]) -> Path:
     return found[0]
 
 
-def _listed(file: Path, by_stem: dict[str, Picture], faults: Faults) -> dict[str, Picture]:
+def _listed(
+    file: Path, by_stem: dict[str, AnnotatedImage], faults: Faults
+) -> dict[str, AnnotatedImage]:
     """Pictures by the stems that a file of ImageSets/Main lists."""
     stems, found = [], {}
     for number, line in enumerate(file.read_text(encoding='utf-8-sig').splitlines(), 1):

@@ -47,7 +47,7 @@ def _area(polygon: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Picture:
+class AnnotatedImage:
     """One annotated image.
 
     Attributes:
@@ -64,7 +64,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Annotated:
+class AnnotatedDataSet:
     """What a reader makes of a data set.
 
     Attributes:
@@ -80,6 +80,6 @@ class Annotated:
     images: Path
     folders: tuple[Path, ...]
     classes: tuple[str, ...]
-    train: list[Picture]
-    val: list[Picture] | None
+    train: list[AnnotatedImage]
+    val: list[AnnotatedImage] | None
     notes: list[str]

@@ -6,7 +6,7 @@ from terminaltables import AsciiTable
 
 from ..evaluation.report import resolution_of
 from .preparation import Prepared
-from .records import Picture
+from .records import AnnotatedImage
 from .split import classes_in
 
 # the COCO API's bounds of small and medium objects, in square pixels
@@ -34,7 +34,7 @@ def summary(prepared: Prepared) -> str:
     )
 
 
-def _counted(picture: Picture) -> list:
+def _counted(picture: AnnotatedImage) -> list:
     return [box for box in picture.boxes if not box.crowd]
 
 

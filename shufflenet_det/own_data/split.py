@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..common.errors import ConfigError
-from .records import Picture
+from .records import AnnotatedImage
 
 
-def classes_in(picture: Picture) -> set[str]:
+def classes_in(picture: AnnotatedImage) -> set[str]:
     """Classes that an image shows; a crowd does not count."""
     return {box.category for box in picture.boxes if not box.crowd}
 
 
 def split(
-    pictures: Sequence[Picture], val_share: float, seed: int
-) -> tuple[list[Picture], list[Picture]]:
+    pictures: Sequence[AnnotatedImage], val_share: float, seed: int
+) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
     """Images to train on, and images to validate on.
 
     The rarest class chooses first, as in the iterative stratification of Sechidis et al.

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from ..common.errors import DataError, shorten
 from ..common.faults import Faults
-from .records import Box, Picture
+from .records import AnnotatedImage, Box
 
 _DECLARATION = re.compile(
     rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["'][^>]*\?>"""
@@ -14,7 +14,7 @@ _DECLARATION = re.compile(
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
-def read_voc(folder: Path) -> tuple[tuple[str, ...], list[Picture]]:
+def read_voc(folder: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
     """Classes, sorted, and images of a folder of XML files; folders in it count, too.
 
     VOC's corners count pixels from 1 and both belong to the box (VOC2012 development kit, section
@@ -40,7 +40,7 @@ def read_voc(folder: Path) -> tuple[tuple[str, ...], list[Picture]]:
     return tuple(sorted(classes)), pictures
 
 
-def _picture(file: Path, folder: Path, faults: Faults) -> Picture | None:
+def _picture(file: Path, folder: Path, faults: Faults) -> AnnotatedImage | None:
     name = file.relative_to(folder).as_posix()
     try:
         root = _parse(file.read_bytes())
@@ -63,7 +63,7 @@ def _picture(file: Path, folder: Path, faults: Faults) -> Picture | None:
     ]
     # the name in the file is often that of before a renaming: the name of the file comes second
     names = [(root.findtext('filename') or '').strip(), name.removesuffix('.xml')]
-    return Picture(
+    return AnnotatedImage(
         tuple(filter(None, names)),
         _size(root),
         tuple(box for box in boxes if box is not None),

@@ -12,7 +12,7 @@ from shufflenet_runtime.files import list_images
 
 from ..common.errors import DataError, shorten
 from ..common.faults import Faults
-from .records import Annotated, Picture
+from .records import AnnotatedDataSet, AnnotatedImage
 from .yolo_file import DataFile, Part
 from .yolo_labels import LabelReader
 
@@ -22,7 +22,7 @@ _NO_LABELS = re.compile(r'(classes|labels|obj|notes|predefined_classes|train|val
 _VAL_KEYS = ('val', 'valid', 'validation')
 
 
-def read_yolo(path: Path) -> Annotated:
+def read_yolo(path: Path) -> AnnotatedDataSet:
     """Classes and images of a ``data.yaml``, or of a ``classes.txt`` beside the folder ``images``.
 
     Boxes and outlines may come in one file; an outline becomes its box, and is kept. An image with
@@ -73,7 +73,7 @@ def read_yolo(path: Path) -> Annotated:
     if about.text_of('test'):
         notes.append('test of data.yaml is left out')
     read = [[picture for picture, _ in part] for part in pictures]
-    return Annotated(root, tuple(folders), names, read[0], read[1] if val else None, notes)
+    return AnnotatedDataSet(root, tuple(folders), names, read[0], read[1] if val else None, notes)
 
 
 def _label_folders(folder: Path, root: Path) -> list[Path]:
@@ -88,7 +88,7 @@ def _label_folders(folder: Path, root: Path) -> list[Path]:
 
 def _pictures(
     part: Part, root: Path, images: Path, reader: LabelReader
-) -> Iterator[tuple[Picture, Path | None]]:
+) -> Iterator[tuple[AnnotatedImage, Path | None]]:
     """Each image of a part, and its label file."""
     owners: dict[Path, Path] = {}
     for image, where in part.images.items():
@@ -108,7 +108,7 @@ def _pictures(
             owners[file] = image
         name = image.relative_to(images).as_posix()
         boxes = reader.read(file) if file else ()
-        yield Picture((name,), None, boxes, str(file or where)), file
+        yield AnnotatedImage((name,), None, boxes, str(file or where)), file
 
 
 def _without_image(folder: Path, root: Path) -> Iterator[Path]:

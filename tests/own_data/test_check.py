@@ -3,7 +3,7 @@ from pathlib import Path
 
 from shufflenet_det.common.errors import DataError
 from shufflenet_det.own_data.check import ImageFolder, match
-from shufflenet_det.own_data.records import Box, Picture
+from shufflenet_det.own_data.records import AnnotatedImage, Box
 
 import pytest
 from PIL import Image
@@ -11,12 +11,14 @@ from PIL import Image
 from .files import SIZE, write_images
 
 
-def picture(name: str, *bboxes: tuple, size: tuple[int, int] | None = SIZE) -> Picture:
+def picture(name: str, *bboxes: tuple, size: tuple[int, int] | None = SIZE) -> AnnotatedImage:
     boxes = tuple(Box('mug', tuple(map(float, bbox)), f'box {i}') for i, bbox in enumerate(bboxes))
-    return Picture((name,), size, boxes, f'annotation of {name}')
+    return AnnotatedImage((name,), size, boxes, f'annotation of {name}')
 
 
-def check(folder: Path, *pictures: Picture, mend: bool = False) -> tuple[list[Picture], list[str]]:
+def check(
+    folder: Path, *pictures: AnnotatedImage, mend: bool = False
+) -> tuple[list[AnnotatedImage], list[str]]:
     return match(pictures, ImageFolder(folder), mend, Path('labels.json'))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.own_data import prepare
-from shufflenet_det.own_data.records import Box, Picture
+from shufflenet_det.own_data.records import AnnotatedImage, Box
 from shufflenet_det.own_data.split import classes_in, split
 
 import numpy as np
@@ -15,11 +15,11 @@ from mmdet.registry import DATASETS
 from .files import BOXES, labels, voc_object, write_images, write_voc
 
 
-def showing(*classes: str, name: str = 'a.jpg') -> Picture:
-    return Picture((name,), (48, 40), tuple(Box(c, (1, 1, 5, 5), '') for c in classes), '')
+def showing(*classes: str, name: str = 'a.jpg') -> AnnotatedImage:
+    return AnnotatedImage((name,), (48, 40), tuple(Box(c, (1, 1, 5, 5), '') for c in classes), '')
 
 
-def many(count: int) -> list[Picture]:
+def many(count: int) -> list[AnnotatedImage]:
     """Images of four classes, of which one is rare, and some negatives."""
     rng = np.random.default_rng(0)
     shares = dict(common=0.7, medium=0.3, rare=0.05)

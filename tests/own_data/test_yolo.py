@@ -7,7 +7,7 @@ from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.data import CheckedCOCO
 from shufflenet_det.own_data import Prepared, prepare
 from shufflenet_det.own_data.reading import read_annotations
-from shufflenet_det.own_data.records import Annotated
+from shufflenet_det.own_data.records import AnnotatedDataSet
 from shufflenet_det.own_data.yolo import read_yolo
 
 import pytest
@@ -43,7 +43,7 @@ def write(root: Path, text: str) -> Path:
     return root / 'data.yaml'
 
 
-def shown(annotated: Annotated) -> tuple[dict, dict]:
+def shown(annotated: AnnotatedDataSet) -> tuple[dict, dict]:
     """Classes of the boxes of each image, of both parts."""
     parts = annotated.train, annotated.val or []
     return tuple({p.names[0]: [b.category for b in p.boxes] for p in part} for part in parts)
