@@ -77,7 +77,9 @@ def _read_roboflow(folder: Path) -> AnnotatedDataSet:
         parts.append([_moved(picture, f'{part}/') for picture in pictures])
     notes = ['test is left out'] if (folder / 'test' / _ROBOFLOW).is_file() else []
     folders = tuple(folder / part for part in filter(None, ('train', val)))
-    return AnnotatedDataSet(folder, folders, tuple(names), parts[0], parts[1] if val else None, notes)
+    return AnnotatedDataSet(
+        folder, folders, tuple(names), parts[0], parts[1] if val else None, notes
+    )
 
 
 def _moved(picture: AnnotatedImage, prefix: str) -> AnnotatedImage:
