@@ -7,9 +7,10 @@ import argparse
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.engine import pretraining, setup
+from shufflenet_det.engine.checkpoints import latest_checkpoint
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +47,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
+    setup.make_resumable(cfg)
     pretraining.require_pretraining(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     if args.amp:
@@ -54,10 +56,10 @@ def main() -> None:
         setup.set_auto_scale_lr(cfg)
     if args.accumulate != 1:
         setup.set_accumulation(cfg, args.accumulate)
-    nothing_to_resume = args.resume == 'auto' and find_latest_checkpoint(cfg.work_dir) is None
-    if args.resume and not nothing_to_resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    checkpoint = latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+    nothing_to_resume = bool(args.resume) and checkpoint is None
+    if checkpoint:
+        cfg.resume, cfg.load_from = True, checkpoint
     runner = Runner.from_cfg(cfg)
     if nothing_to_resume:
         runner.logger.warning(f'--resume: no checkpoint in {cfg.work_dir}, training starts anew')

@@ -7,7 +7,7 @@ _base_ = [
 ]
 epochs = 5
 model = dict(head=dict(num_classes=32))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_begin=epochs + 1)
+train_cfg = dict(type='ResumableEpochLoop', max_epochs=epochs, val_begin=epochs + 1)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(

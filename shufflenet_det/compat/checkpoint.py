@@ -3,7 +3,8 @@
 After :func:`install`, everything of mmengine that loads a checkpoint (``Runner``, ``--resume``,
 ``init_detector``, inferencers, ``init_cfg=dict(type='Pretrained')``) is weights-only on every
 version of torch, reads what mmengine writes, says how many tensors matched, and fails with a
-:class:`CheckpointError` when none did. ``torch.load`` itself is left alone.
+:class:`CheckpointError` when none did; and what it saves is whole or not there. ``torch.load``
+itself is left alone.
 """
 import os
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, UnsafeC
 from .checkpoint_keys import KeyReport, accounting, after_load, authors_hint, compare_keys
 from .checkpoint_reading import MapLocation, read_checkpoint
 from .checkpoint_unpickling import allow_stand_ins
+from .checkpoint_writing import install as install_writing
 
 __all__ = [
     'CheckpointError', 'CheckpointNotFoundError', 'KeyReport', 'UnsafeCheckpointError',
@@ -203,4 +205,5 @@ def install() -> None:
     mmengine_runner.load_state_dict = loading
     inferencer = mmengine_infer.BaseInferencer
     inferencer._init_model = _refuse_config_of_file(inferencer._init_model)
+    install_writing()
     _installed = True

@@ -1,10 +1,15 @@
 """Running: hooks and wrappers registered with MMEngine, and what the command line tools share."""
 from .amp import CPUAmpOptimWrapper
+from .checkpoints import SafeCheckpointHook
 from .deploy_hook import DeployHook
+from .guards import FiniteLossHook, TerminationHook
 from .hooks import ConsistencyHook
 from .iteration_seed import IterationSeedHook
-from .loops import ResumableIterLoop
+from .loops import ResumableEpochLoop, ResumableIterLoop
+from .resume_hook import ResumeHook
 
 __all__ = [
-    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'IterationSeedHook', 'ResumableIterLoop'
+    'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'FiniteLossHook', 'IterationSeedHook',
+    'ResumableEpochLoop', 'ResumableIterLoop', 'ResumeHook', 'SafeCheckpointHook',
+    'TerminationHook',
 ]
