@@ -17,6 +17,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
 from ..common.errors import DataError, shorten
+from .decode import note_folder
 from .transforms import CheckedLoadImageFromFile
 
 HOW_TO_GET_DATA = (
@@ -137,6 +138,7 @@ class CheckedCocoDataset(CocoDataset):
             return
         if not os.path.isdir(folder):
             raise DataError(f'image folder not found: {os.path.abspath(folder)}. {HOW_TO_GET_DATA}')
+        note_folder(folder)
         present = {entry.name for entry in os.scandir(folder)}
         paths = [info['img_path'] for info in data_list]
         missing = [

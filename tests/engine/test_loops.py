@@ -97,7 +97,13 @@ def test_no_sample_is_read_before_training_starts(tmp_path, monkeypatch) -> None
     assert len(reads) == 6 * 4
 
 
-def test_other_samplers_are_refused(tmp_path) -> None:
-    loader = torch.utils.data.DataLoader(Numbers(), batch_size=2)
-    with pytest.raises(ConfigError, match='EpochSampler'):
+def test_an_empty_data_set_is_refused() -> None:
+    loader = torch.utils.data.DataLoader([], batch_size=2, sampler=[])
+    with pytest.raises(ConfigError, match='empty'):
+        ResumableIterLoop(None, loader, max_iters=3)
+
+
+def test_a_loader_without_batches_is_refused() -> None:
+    loader = torch.utils.data.DataLoader(Numbers(), batch_size=None)
+    with pytest.raises(ConfigError, match='batch_size'):
         ResumableIterLoop(None, loader, max_iters=3)

@@ -4,6 +4,7 @@ Twenty trainings or three hundred damaged inputs would otherwise wait for as man
 What is forked behaves like a process of its own: it can be killed, ends with an exit status, and
 writes its output to a file.
 """
+import importlib
 import json
 import os
 import resource
@@ -76,15 +77,10 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 def _serve() -> None:
     # what the tools import; done once
-    import mmengine.runner.runner as runner
-
-    import shufflenet_det  # noqa: F401
-    import shufflenet_det.export
-    import shufflenet_det.own_data
-    import shufflenet_det.swap
-    import shufflenet_runtime.cli  # noqa: F401
-    from mmdet.apis import DetInferencer  # noqa: F401
-
+    for name in ('shufflenet_det', 'shufflenet_det.export', 'shufflenet_det.own_data',
+                 'shufflenet_runtime.cli', 'onnxruntime', 'openvino', 'mmdet.apis'):  # fmt: skip
+        importlib.import_module(name)
+    runner = importlib.import_module('mmengine.runner.runner')
     # it would ask compilers for their versions, for seconds
     runner.collect_env = dict
     answer = os.fdopen(os.dup(1), 'w')
