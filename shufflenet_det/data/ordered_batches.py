@@ -6,8 +6,10 @@ seed of its own, whatever the data set and its wrappers are, and an epoch can be
 without reading what came before.
 """
 import copy
+import os
 import random
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -156,10 +158,18 @@ def put_in_order(dataloader: DataLoader) -> OrderedBatches:
 
 def ignore_signals(then: Callable[[int], None] | None, worker: int) -> None:
     """Begin a worker of a data loader that leaves signals to the main process, with ``then``."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=_obey_parent, daemon=True).start()
     if then is not None:
         then(worker)
+
+
+def _obey_parent() -> None:
+    """End with the SIGTERM of the main process, which is how it ends a worker, and no other."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def rest_of_epoch(ordered: OrderedBatches, epoch: int, stretches: Sequence[Stretch]) -> list:

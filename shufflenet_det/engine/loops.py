@@ -14,8 +14,9 @@ from ..common.errors import ConfigError
 from ..data.ordered_batches import Stretch, put_in_order, rest_of_epoch, share_of
 from ..data.sampler import EpochSampler
 
-VALIDATED = 'validated_iter'
-"""Name, in the message hub, of the iteration after which the last validation was completed."""
+VALIDATED = 'iter_validated'
+"""Name, in the message hub, of the iteration after which the last validation was completed. (Names
+that start with ``val`` would be logged.)"""
 
 
 def _validate_if_missed(loop: EpochBasedTrainLoop | IterBasedTrainLoop, due: bool) -> None:

@@ -1,4 +1,5 @@
 """A training of milliseconds in which all is random that is random in that of a detector."""
+import copy
 import random
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def runner(
         ),
         log_level='ERROR', default_scope='mmdet', randomness=dict(seed=seed),
     ))  # fmt: skip
-    cfg.merge_from_dict(changes or {})
+    cfg.merge_from_dict(copy.deepcopy(changes or {}))
     make_resumable(cfg)
     settings = cfg.to_dict()
     settings.pop('filename', None)
