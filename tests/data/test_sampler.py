@@ -91,14 +91,14 @@ def test_other_processes_go_on_with_what_is_left_of_an_epoch(monkeypatch, before
             shares.append(list(islice(one, each)))
         return [pair for row in zip(*shares, strict=True) for pair in row]
 
+    alone = list(sampler(11))
     first = of_all(before, (0, 0), 2)
     place = sampler(11)
     place.world_size, place.num_samples = before, -(-11 // before)
     epoch, taken = place.locate(0, 1, batch_size=2)
     assert (epoch, taken) == (0, 2 * before)
     left = of_all(after, (epoch, taken), -(-(11 - taken) // after))
-    alone = sampler(11)
-    assert first + left[: 11 - taken] == list(alone)
+    assert first + left[: 11 - taken] == alone
 
 
 def loader(root, workers: int, **options):

@@ -33,7 +33,8 @@ class Training:
         return self.zygote.run(**self.command(name, *more, config=config), **options)
 
     def output(self, name: str) -> str:
-        return (self.root / f'{name}.log').read_text(errors='replace')
+        log = self.root / f'{name}.log'
+        return log.read_text(errors='replace') if log.exists() else ''
 
     def end(self, name: str) -> dict:
         return tiny.state_of(self.root / name / f'epoch_{tiny.EPOCHS}.pth')
