@@ -43,7 +43,7 @@ class FiniteLossHook(Hook):
     ) -> None:
         # MMEngine's log reads each of these numbers, too
         bad = {name: float(value) for name, value in (outputs or {}).items()
-               if isinstance(value, torch.Tensor) and value.numel() == 1
+               if 'loss' in name and isinstance(value, torch.Tensor) and value.numel() == 1
                and not torch.isfinite(value).all()}  # fmt: skip
         self._in_a_row = self._in_a_row + 1 if bad else 0
         scaled = isinstance(runner.optim_wrapper, AmpOptimWrapper)

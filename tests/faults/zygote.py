@@ -83,6 +83,9 @@ def _serve() -> None:
     runner = importlib.import_module('mmengine.runner.runner')
     # it would ask compilers for their versions, for seconds
     runner.collect_env = dict
+    # nor need each checkpoint have its config laid out beautifully
+    config = importlib.import_module('mmengine.config.config')
+    config.FormatCode = lambda text, **style: (text, True)
     answer = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
     for line in sys.stdin:
