@@ -37,13 +37,12 @@ def _picture(file: Path, folder: Path, faults: Faults) -> Picture | None:
     name = file.relative_to(folder).as_posix()
     try:
         root = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        reason = str(error).partition(':')[0]
-        faults.add(
-            'unreadable XML. Export the file again',
-            f'{name}, line {line}, column {column + 1} ({reason})',
-        )
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        where, reason = name, str(error)
+        if isinstance(error, ElementTree.ParseError):
+            line, column = error.position
+            where, reason = f'{name}, line {line}, column {column + 1}', reason.partition(':')[0]
+        faults.add('unreadable XML. Export the file again', f'{where} ({reason})')
         return None
     if root.tag != 'annotation':
         faults.add(
