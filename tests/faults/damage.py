@@ -169,7 +169,7 @@ def damaged_checkpoint(state: dict, folder: Path, rng: Rng) -> tuple[str, Path]:
 def _rehash(folder: Path, about: dict) -> None:
     """Make the folder one that its author has written so."""
     for name in list(about.get('files') or {}):
-        if isinstance(name, str) and '\0' not in name and (folder / name).is_file():
+        if len(name) < 200 and '\0' not in name and (folder / name).is_file():
             about['files'][name] = sha256(folder / name)
     (folder / 'deploy.json').write_text(json.dumps(about))
 
