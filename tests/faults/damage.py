@@ -168,9 +168,11 @@ def damaged_checkpoint(state: dict, folder: Path, rng: Rng) -> tuple[str, Path]:
 
 def _rehash(folder: Path, about: dict) -> None:
     """Make the folder one that its author has written so."""
-    for name in list(about.get('files') or {}):
+    files = about.get('files')
+    for name in files if isinstance(files, dict) else ():
+        # no longer than a disk takes
         if len(name) < 200 and '\0' not in name and (folder / name).is_file():
-            about['files'][name] = sha256(folder / name)
+            files[name] = sha256(folder / name)
     (folder / 'deploy.json').write_text(json.dumps(about))
 
 
