@@ -9,27 +9,44 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist lo
 # the tests start dozens of processes; without bytecode each compiles the Python files of PyTorch
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-scratch test test-all lint lock clean
+# the same code on the fork of MMDetection by OneDL, in an environment of its own
+ONEDL := .venv-onedl
+ONEDL_READY := $(ONEDL)/.ready
+# published as sources alone; pip makes wheels of them, without a compiler
+ONEDL_SOURCES := --no-binary onedl-mmcv,onedl-mmdetection,onedl-mmpretrain
+ONEDL_TESTS := tests/compat tests/swap tests/engine tests/weights tests/configs tests/tools \
+  tests/models/test_equals_mmpretrain.py tests/evaluation
+
+.PHONY: help demo demo-scratch test test-all test-onedl lint lock clean
 
 help:
 	@echo 'make demo      on sample data: pretrain a classifier, train detectors at 300 and 600 pixels'
 	@echo 'make demo-scratch  also train the detectors from random weights, and compare'
 	@echo 'make test      lint and the tests'
 	@echo 'make test-all  also the tests that take minutes'
-	@echo 'make lock      resolve requirements/lock.in anew (needs the network)'
-	@echo 'make clean     remove .venv, the sample data and the work folders'
+	@echo 'make test-onedl  tests on the fork of MMDetection by OneDL, in .venv-onedl'
+	@echo 'make lock      resolve requirements/lock.in and lock-onedl.in anew (needs the network)'
+	@echo 'make clean     remove .venv, .venv-onedl, the sample data and the work folders'
 
 # --no-deps: the lock is complete, and it names opencv-python-headless where mmengine asks for
 # opencv-python, which needs libraries that a bare machine lacks. --only-binary: no compiler.
 $(READY): requirements/lock.txt setup.cfg setup.py pyproject.toml
+	$(call environment,$(VENV),requirements/lock.txt)
+	@touch $@
+
+$(ONEDL_READY): requirements/lock-onedl.txt setup.cfg setup.py pyproject.toml
+	$(call environment,$(ONEDL),requirements/lock-onedl.txt,$(ONEDL_SOURCES))
+	@touch $@
+
+define environment
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 14); \
 	  sys.exit(0 if ok else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is " \
 	  + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-compile \
-	  --only-binary :all: --require-hashes -r requirements/lock.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -m pip install --disable-pip-version-check --no-deps --no-compile \
+	  --only-binary :all: $(3) --require-hashes -r $(2)
+	$(1)/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+endef
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py
@@ -46,13 +63,21 @@ test: lint
 test-all: lint
 	$(PYTEST) -m ''
 
+test-onedl: $(ONEDL_READY)
+	$(ONEDL)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope $(ONEDL_TESTS)
+
 lock:
 	$(PYTHON) -m venv .cache/uv
 	.cache/uv/bin/pip install --quiet uv
-	.cache/uv/bin/uv pip compile requirements/lock.in --override requirements/override.txt \
+	$(call resolve,lock)
+	$(call resolve,lock-onedl)
+
+define resolve
+	.cache/uv/bin/uv pip compile requirements/$(1).in --override requirements/override.txt \
 	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --output-file requirements/lock.txt
-	sed -i '/^opencv-python==/,/^[a-z]/{/^opencv-python==/d;/^ /d}' requirements/lock.txt
+	  --output-file requirements/$(1).txt
+	sed -i '/^opencv-python==/,/^[a-z]/{/^opencv-python==/d;/^ /d}' requirements/$(1).txt
+endef
 
 clean:
-	rm -rf $(VENV) .cache data/sample data/sample_classification work_dirs
+	rm -rf $(VENV) $(ONEDL) .cache data/sample data/sample_classification work_dirs

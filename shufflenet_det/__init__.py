@@ -5,10 +5,16 @@ Importing the package registers its backbones, data sets and metrics with MMDete
 MMDetection's configs quick. In a config:
 ``custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)``.
 """
-from .compat import mmcv_ext
+from .compat import stack
+
+stack.check()
+
+from .compat import mmcv_ext, stubs  # noqa: E402
 
 # before everything else: MMDetection imports mmcv's operators as soon as it is imported
-mmcv_ext.install()
+if mmcv_ext.install():
+    stubs.replace_stubs()
+stack.import_quietly('mmdet.datasets', 'mmdet.evaluation')
 
 from .compat import checkpoint, config_index, mmdet_models  # noqa: E402
 

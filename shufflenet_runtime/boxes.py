@@ -15,11 +15,15 @@ _BLOCK = 128
 
 
 def top_k(values: np.ndarray, limit: int) -> np.ndarray:
-    """Indices (K,) of the ``limit`` largest of (N,) values, or of all, largest first."""
+    """Indices (K,) of the ``limit`` largest of (N,) values, or of all, largest first.
+
+    Of equal values the first comes first, and the first are taken, as ONNX has it.
+    """
     if limit < len(values):
-        chosen = np.argpartition(-values, limit - 1)[:limit]
-        # of equal values the first comes first
-        chosen.sort()
+        least = -np.partition(-values, limit - 1)[limit - 1]
+        above = np.flatnonzero(values > least)
+        equal = np.flatnonzero(values == least)[: limit - len(above)]
+        chosen = np.sort(np.concatenate([above, equal]))
     else:
         chosen = np.arange(len(values))
     return chosen[np.argsort(-values[chosen], kind='stable')]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .engine import Engine
 from .errors import EngineError
 from .sessions import Outputs, Session
 from .two_stage import Features, TwoStageDetector
@@ -73,24 +74,25 @@ class NcnnNetwork:
         return results
 
 
-def load_ncnn(path: Path, threads: int, workers: int) -> Session:
-    """A session of ``shufflenet_runtime.engines`` for a network or a two-stage detector.
+class Ncnn(Engine):
+    """ncnn on CPU: networks, and two-stage detectors of two of them."""
 
-    Args:
-        path: ``MODEL`` in an exported folder.
-        threads: of one inference.
-        workers: how many inferences there are at a time makes no difference to ncnn.
-    """
-    network = NcnnNetwork(path, threads)
-    settings = path.with_name(SETTINGS)
-    if settings.is_file():
-        return _two_stage(network, settings, threads)
+    name, format, model = 'ncnn', 'ncnn', MODEL
+    files = (MODEL, WEIGHTS)
+    detector_files = (ROI_MODEL, ROI_WEIGHTS, SETTINGS)
 
-    def run(images: np.ndarray) -> Outputs:
-        results = zip(*(network.run(image, network.outputs) for image in images), strict=True)
-        return {name: np.stack(rows) for name, rows in zip(network.outputs, results, strict=True)}
+    def load(self, path: Path, threads: int, workers: int) -> Session:
+        """A session; how many inferences there are at a time makes no difference."""
+        network = NcnnNetwork(path, threads)
+        settings = path.with_name(SETTINGS)
+        if settings.is_file():
+            return _two_stage(network, settings, threads)
 
-    return run
+        def run(images: np.ndarray) -> Outputs:
+            results = zip(*(network.run(image, network.outputs) for image in images), strict=True)
+            return {n: np.stack(rows) for n, rows in zip(network.outputs, results, strict=True)}
+
+        return run
 
 
 def _two_stage(network: NcnnNetwork, path: Path, threads: int) -> TwoStageDetector:

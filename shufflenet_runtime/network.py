@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .description import check_files, read_description
-from .engines import ENGINES, Outputs, Session, engine_named
+from .engines import ENGINES, engine_named
 from .errors import ConfigError, EngineError
+from .sessions import Outputs, Session
 
 
 @dataclass(frozen=True)

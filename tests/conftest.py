@@ -30,7 +30,9 @@ def _as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     # a Runner or mmpretrain in another test leaves its own scope behind
     init_default_scope('mmdet')
     # what the reader of the README has exported must not reach the tests
-    for name in ('COCO_DATA_ROOT', 'SAMPLE_DATA_ROOT', 'SHUFFLENET_PRETRAINED'):
+    for name in (
+        'COCO_DATA_ROOT', 'SAMPLE_DATA_ROOT', 'SHUFFLENET_PRETRAINED', 'TINY_IMAGENET_ROOT',
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     # for the processes that a test starts
     monkeypatch.setenv('OMP_NUM_THREADS', '1')

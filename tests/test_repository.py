@@ -143,8 +143,14 @@ def test_wheel_holds_what_mim_looks_for(tmp_path):
     assert 'shufflenet_runtime/detector.py' in names
 
 
-def test_package_never_asks_for_an_mmcv_by_itself():
+def test_package_asks_for_no_mmdetection_by_itself():
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / 'setup.cfg')
-    assert 'mmcv' not in re.sub(r'#.*', '', metadata['options']['install_requires'])
-    assert 'mmcv-lite' in metadata['options.extras_require']['lite']
+    required = re.sub(r'#.*', '', metadata['options']['install_requires'])
+    for name in ('mmcv', 'mmdet', 'mmengine', 'setuptools'):
+        assert name not in required
+    extras = {name: set(re.findall(r'^[\w-]+', re.sub(r'#.*', '', text), re.M))
+              for name, text in metadata['options.extras_require'].items()}  # fmt: skip
+    assert extras['openmmlab'] == {'mmengine', 'mmdet', 'setuptools'}
+    assert extras['lite'] == extras['openmmlab'] | {'mmcv-lite'}
+    assert extras['onedl'] == {'onedl-mmengine', 'onedl-mmdetection', 'onedl-mmcv'}

@@ -1,6 +1,6 @@
 """Measure the speed of parts of the package on this machine.
 
-python tools/benchmark.py input [--data DIR] [--images N] [--rounds N] [--json FILE]
+python tools/benchmark.py input [--data DIR | --config CONFIG] [--images N] [--rounds N]
 python tools/benchmark.py backbone NAME ... [--batch N ...] [--size N ...] [--threads N ...]
 python tools/benchmark.py detector CONFIG ... [--peer-backbone mmpretrain] [--size HxW ...]
 python tools/benchmark.py engines [--engine NAME ...] [--network NAME ...] [--detectors N ...]
@@ -19,7 +19,11 @@ from shufflenet_det.benchmark import (
 )
 from shufflenet_det.benchmark.ablation import ablated
 from shufflenet_det.benchmark.detectors import find_detectors
-from shufflenet_det.benchmark.input_pipeline import measure_input, write_photos
+from shufflenet_det.benchmark.input_pipeline import (
+    measure_config,
+    measure_input,
+    write_photos,
+)
 from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.benchmark.networks import find_network
 from shufflenet_det.benchmark.options import (
@@ -30,6 +34,7 @@ from shufflenet_det.benchmark.options import (
 )
 from shufflenet_det.benchmark.speed import all_settings
 from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.common.tables import as_text
 
@@ -66,10 +71,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def measure_input_pipeline(args: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        if args.data is None:
-            write_photos(Path(folder), args.images)
-        table, about = measure_input(args.data or Path(folder), args.images, args.rounds)
+    if args.config:
+        table, about = measure_config(load_config(args.config), args.images, args.rounds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            if args.data is None:
+                write_photos(Path(folder), args.images)
+            table, about = measure_input(args.data or Path(folder), args.images, args.rounds)
     print(as_text([table]))
     if args.json:
         content = json.dumps(about | dict(rows=table.rows), indent=2)

@@ -1,88 +1,207 @@
-"""Test the paper's claims on the rendered classification sample: many small trainings, resumable.
+"""Test the paper's claims on Tiny ImageNet: many small trainings, resumable, and their report.
 
-python tools/claims.py [--work-dir work_dirs/claims] [--seeds 0 1 2] [--jobs 2]
+python tools/claims.py [--data DIR] [--work-dir work_dirs/claims] [--seeds 0 1 2] [--jobs 2]
+python tools/claims.py --device cuda [--jobs 4] ...
+python tools/claims.py --report --records FILE ...
 
-A run that is finished is not repeated, one that was stopped goes on from its last epoch.
+A run with a record is not repeated, one that was stopped goes on from its last epoch.
 """
 import argparse
+import fcntl
 import multiprocessing
 import os
+import shlex
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, as_completed, wait
+from contextlib import contextmanager
 from pathlib import Path
 
+from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.common import cli
-from shufflenet_det.common.errors import DataError
-from shufflenet_det.data.sample import make_classification_sample
-from shufflenet_det.paper.claims import NETWORKS, Run, errors_of, train
-from shufflenet_det.paper.claims_report import claims_table, networks_table, write_report
+from shufflenet_det.common.errors import ConfigError, DataError
+from shufflenet_det.paper.claims import NETWORKS
+from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
+from shufflenet_det.paper.claims_report import FILES, tables_text, write_report
+from shufflenet_det.paper.claims_training import Run, train
+from shufflenet_det.paper.records import (
+    Record,
+    append_record,
+    read_records,
+    recipe_of,
+    require_recipe,
+)
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
-RECIPE = CONFIGS / 'sample' / 'claims.py'
+RECIPE = CONFIGS / 'tiny_imagenet' / 'claims.py'
+RECORDS = 'records.jsonl'
+# seconds between two looks at the runs
+LOOK = 30
+MOST_IN_A_STACK = 6
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Test the paper's claims on sample data")
+    parser = argparse.ArgumentParser(description="Test the paper's claims on Tiny ImageNet")
+    parser.add_argument('--data', type=Path, help='data set; by default $TINY_IMAGENET_ROOT')
     parser.add_argument('--work-dir', type=Path, default='work_dirs/claims', help='output folder')
-    parser.add_argument('--data', type=Path, default='data/sample_classification', help='sample')
-    parser.add_argument(
-        '--images',
-        type=int,
-        nargs=2,
-        default=(8000, 4000),
-        metavar=('TRAIN', 'VAL'),
-        help='images of the sample',
-    )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=NETWORKS, metavar='NAME')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='trainings at a time')
     parser.add_argument(
+        '--device', choices=('cpu', 'cuda'), default='cpu',
+        help='cuda: networks of one architecture train as one, several such stacks at a time',
+    )  # fmt: skip
+    parser.add_argument('--recipe', type=Path, default=RECIPE, help='config of data and schedule')
+    parser.add_argument(
+        '--records', type=Path, nargs='+', metavar='FILE',
+        help='finished runs; the first file gets new ones (default: records.jsonl in the output '
+        'folder)',
+    )  # fmt: skip
+    parser.add_argument(
         '--report', action='store_true', help='train nothing, report the runs that are finished'
     )
-    parser.add_argument('--recipe', type=Path, default=RECIPE, help='config of data and schedule')
     return parser.parse_args()
 
 
-def train_all(waiting: list[Run], recipe: Path, jobs: int) -> None:
-    """Train in fresh processes: a fork of one in which torch has threads can hang."""
-    start = time.monotonic()
-    context = multiprocessing.get_context('spawn')
-    job = partial(train, recipe=recipe, networks=CONFIGS / 'imagenet')
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = [pool.submit(job, run) for run in waiting]
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Two tools in one folder would train the same runs."""
+    with open(folder / '.lock', 'w') as lock:
         try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                run = future.result()
-                left = (time.monotonic() - start) / done * (len(waiting) - done) / 60
-                error = errors_of([run])[run.network][0]
-                print(
-                    f'{done}/{len(waiting)} {run.network} seed {run.seed}: '
-                    f'top-1 error {error:.1f}%, about {left:.0f} min left',
-                    flush=True,
-                )
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f'another tools/claims.py trains in {folder}: wait for it, or choose another '
+                '--work-dir.'
+            ) from None
+        yield
+
+
+def command_of(run: Run, args: argparse.Namespace) -> str:
+    """What repeats one run."""
+    words = ['python', 'tools/claims.py', '--networks', run.network, '--seeds', str(run.seed)]
+    if args.recipe != RECIPE:
+        words += ['--recipe', str(args.recipe)]
+    return shlex.join(words)
+
+
+def train_all(waiting: list[Run], args: argparse.Namespace, epochs: int) -> None:
+    """Train in fresh processes, and record each run as it ends."""
+    # not forks, which can hang where torch has threads
+    context = multiprocessing.get_context('spawn')
+    before = sum(run.epochs_done() for run in waiting)
+    start, shown = time.monotonic(), None
+    failed: list[str] = []
+    with ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
+        futures = {
+            pool.submit(
+                train, run, args.recipe, CONFIGS / 'imagenet', command_of(run, args), os.getpid()
+            ): run
+            for run in waiting
+        }
+        left = set(futures)
+        while left:
+            done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
+            for future in done:
+                if error := future.exception():
+                    run = futures[future]
+                    failed.append(f'{run.network} seed {run.seed}: {cli.message_of(error)}')
+                    print(f'failed: {failed[-1]} (log: {run.folder}/console.log)', flush=True)
+                else:
+                    record_run(future.result(), args)
+            counts = {run: run.epochs_done() for run in futures.values()}
+            if left and counts != shown:
+                shown = counts
+                state = progress(counts, epochs, before, time.monotonic() - start)
+                print(f'{len(left)} of {len(waiting)} runs left{state}', flush=True)
+    if failed:
+        raise DataError(f'{len(failed)} of {len(waiting)} runs failed, the first was {failed[0]}')
+
+
+def train_stacks(waiting: list[Run], args: argparse.Namespace) -> None:
+    """Train stacks of networks on the GPU, each in a fresh process, and record its runs."""
+    check_device(args.device)
+    networks = CONFIGS / 'imagenet'
+    stacks = stacks_of(waiting, builder(args.recipe, networks), MOST_IN_A_STACK)
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(min(args.jobs, len(stacks)), mp_context=context) as pool:
+        futures = [pool.submit(train_on_gpu, runs, args.recipe, networks) for runs in stacks]
+        for done, future in enumerate(as_completed(futures), start=1):
+            for record in future.result():
+                record_run(record, args)
+            print(f'{len(stacks) - done} of {len(stacks)} stacks left', flush=True)
+
+
+def record_run(record: Record, args: argparse.Namespace) -> None:
+    append_record(args.records[0], record)
+    print(
+        f'{record.network} seed {record.seed}: top-1 error {record.top1_error:.1f}%, '
+        f'in training {record.train_top1_error:.1f}%',
+        flush=True,
+    )
+    report(args, read_records(existing(args.records)))
+
+
+def progress(counts: dict[Run, int], epochs: int, before: int, seconds: float) -> str:
+    """What is being trained, and about how long the rest will take, counted in epochs."""
+    running = [
+        f'{run.network} seed {run.seed} {count}/{epochs}'
+        for run, count in counts.items()
+        if 0 < count < epochs
+    ]
+    done = sum(counts.values()) - before
+    rest = epochs * len(counts) - sum(counts.values())
+    hours = f', about {seconds / done * rest / 3600:.1f} h' if done > 0 else ''
+    return f'{hours}; epochs: {", ".join(running)}' if running else hours
+
+
+def existing(paths: list[Path]) -> list[Path]:
+    """The files of records; the first may be yet to come."""
+    return [path for path in paths if path != paths[0] or path.is_file()]
+
+
+def report(args: argparse.Namespace, records: list[Record]) -> None:
+    if not records:
+        raise DataError(f'no run in {args.records[0]} is finished: leave out --report to train.')
+    write_report(records, args.work_dir)
 
 
 def main() -> None:
     args = parse_args()
-    work_dir = cli.check_writable(args.work_dir).absolute()
-    runs = [Run(name, seed, work_dir) for seed in args.seeds for name in args.networks]
-    waiting = [run for run in runs if not run.result.is_file()]
+    args.work_dir = cli.check_writable(args.work_dir).absolute()
+    args.records = args.records or [args.work_dir / RECORDS]
+    if args.report:
+        records = read_records(existing(args.records))
+    else:
+        if args.data:
+            os.environ['TINY_IMAGENET_ROOT'] = str(args.data.absolute())
+        records = train_what_is_missing(args)
+    report(args, records)
+    print(f'\n{tables_text(records)}\nwrote {", ".join(FILES)} in {args.work_dir}')
+
+
+def train_what_is_missing(args: argparse.Namespace) -> list[Record]:
+    cfg = Config.fromfile(args.recipe)
+    recipe = recipe_of(cfg)
+    records = read_records(existing(args.records))
+    require_recipe(records, recipe, cfg.data_name)
+    finished = {record.key for record in records}
+    runs = [Run(name, seed, args.work_dir) for seed in args.seeds for name in args.networks]
+    waiting = [run for run in runs if (run.network, run.seed) not in finished]
     print(f'{len(runs)} runs, {len(runs) - len(waiting)} of them finished before', flush=True)
-    if waiting and not args.report:
-        train_images, val_images = args.images
-        data = make_classification_sample(args.data, train=train_images, val=val_images)
-        os.environ['SAMPLE_CLASSIFICATION_ROOT'] = str(data.absolute())
-        train_all(waiting, args.recipe, args.jobs)
-    errors = errors_of(runs)
-    if not errors:
-        raise DataError(f'no run in {work_dir} is finished: leave out --report to train.')
-    write_report(errors, work_dir)
-    print(f'\n{networks_table(errors)}\n\n{claims_table(errors)}\n')
-    print(f'wrote {work_dir}/claims.md, claims.json and claims.png')
+    if waiting:
+        # read and, for all that follow, decode the data once
+        for split in ('train', 'val'):
+            DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+        with alone(args.work_dir):
+            if args.device == 'cuda':
+                train_stacks(waiting, args)
+            else:
+                train_all(waiting, args, recipe['epochs'])
+    return read_records(existing(args.records))
 
 
 if __name__ == '__main__':

@@ -17,9 +17,12 @@ from shufflenet_det.weights.convert import (
     Converted,
     as_file,
     convert,
+    halved,
     mmpretrain_factor,
 )
-from shufflenet_det.weights.public import find_public, public_table
+from shufflenet_det.weights.layouts import FOREIGN
+from shufflenet_det.weights.listing import public_table, refused_table
+from shufflenet_det.weights.public import find_public
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -28,7 +31,10 @@ FORMATS = {'text': as_text, 'markdown': as_markdown, 'json': as_json}
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert weights of ShuffleNet v1')
-    parser.add_argument('source', nargs='?', help='file, URL or name of the list')
+    parser.add_argument(
+        'source', nargs='?',
+        help='file (a zip archive with one in it will do), URL or name of the list',
+    )  # fmt: skip
     parser.add_argument('out', nargs='?', type=Path, help=f'file, {" or ".join(SUFFIXES)}')
     parser.add_argument('--to', choices=LAYOUTS, default='ours', help='layout (default ours)')
     parser.add_argument(
@@ -36,6 +42,9 @@ def parse_args() -> argparse.Namespace:
         help='rearrange the channels for this order of the shuffle, where that is possible; by '
         'default the order stays, but for layouts that have only one',
     )  # fmt: skip
+    parser.add_argument(
+        '--half', action='store_true', help='in 16 bits: half the size, nearly the same results'
+    )
     parser.add_argument('--force', action='store_true', help='overwrite OUT')
     parser.add_argument('--list', action='store_true', help='print the public files')
     parser.add_argument('--format', choices=FORMATS, default='text', help='of --list')
@@ -51,8 +60,8 @@ def parse_args() -> argparse.Namespace:
 
 def usage(converted: Converted, out: Path, layout: str) -> str:
     """The lines of a config that use a written file."""
-    if layout == 'authors':
-        return "The file is for the authors' code; for a config here convert it --to ours."
+    if layout in FOREIGN:
+        return f'The file is for the code of {layout}; for a config here convert it --to ours.'
     if layout == 'mmpretrain':
         return _usage_in_mmpretrain(converted, out)
     record = converted.record
@@ -76,7 +85,9 @@ def usage(converted: Converted, out: Path, layout: str) -> str:
             lines.append(f'                         {_arguments(settings)})')
     quoted = shlex.quote(str(out))
     lines += [
-        'Or put this backbone into a detector:',
+        'Or start a detector of configs/faster_rcnn from it:',
+        f'  SHUFFLENET_PRETRAINED={quoted} python tools/train.py CONFIG',
+        'Or put this backbone into any other:',
         f'  python tools/swap_backbone.py CONFIG --checkpoint {quoted} --out NEW_CONFIG',
     ]
     return '\n'.join(lines)
@@ -113,7 +124,12 @@ def _arguments(settings: dict) -> str:
 def main() -> None:
     args = parse_args()
     if args.list:
-        print(FORMATS[args.format]([public_table()]))
+        table = public_table()
+        print(FORMATS[args.format]([table, refused_table()]))
+        if args.format == 'text':
+            name = table.rows[0]['name']
+            print(f'\nto train a detector from one: SHUFFLENET_PRETRAINED={name} python '
+                  'tools/train.py CONFIG')
         return
     if args.out.exists() and not args.force:
         raise ConfigError(f'{args.out} exists: choose another name, or overwrite it with --force.')
@@ -121,6 +137,8 @@ def main() -> None:
     find_public(args.source)
     checkpoint = CheckpointLoader.load_checkpoint(args.source, map_location='cpu')
     converted = convert(checkpoint, args.source, args.to, args.shuffle)
+    if args.half:
+        converted = halved(converted)
     cli.check_writable(args.out.absolute().parent, 'OUT')
     cli.write_atomically(args.out, as_file(converted, args.out.suffix))
     for note in converted.notes:

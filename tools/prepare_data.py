@@ -5,13 +5,19 @@ python tools/prepare_data.py IMAGES ANNOTATIONS --out DIR [--val-annotations FIL
 import argparse
 import os
 import shlex
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from shufflenet_det.common import cli
+from shufflenet_det.common.cli import check_writable, write_atomically
+from shufflenet_det.common.config import load_config
 from shufflenet_det.evaluation.pictures import truth_sheet
 from shufflenet_det.own_data import prepare
+from shufflenet_det.own_data.config import DEFAULT_BASE
 from shufflenet_det.own_data.report import summary
+from shufflenet_det.swap import plan_swap
+from shufflenet_det.swap.writing import check_output, write_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +50,12 @@ def parse_args() -> argparse.Namespace:
         help='config to inherit (default: ShuffleNet 0.5x, Faster R-CNN C4 at 300 pixels)',
     )  # fmt: skip
     parser.add_argument(
+        '--pretrained', metavar='WEIGHTS',
+        help='start from these, a name of `tools/convert_weights.py --list` or a file: they say '
+        'which network the backbone is, and what pixels it gets (default: random weights, or what '
+        'SHUFFLENET_PRETRAINED names when training)',
+    )  # fmt: skip
+    parser.add_argument(
         '--steps', type=int, metavar='N',
         help='length of training (default: 1000, or 12 epochs where these are more)',
     )  # fmt: skip
@@ -55,9 +67,33 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@contextmanager
+def started_base(base: str, weights: str | None, out: Path, force: bool) -> Iterator[str]:
+    """A config that inherits ``base`` and starts from weights; taken back if what follows fails."""
+    if weights is None:
+        yield base
+        return
+    old = load_config(base)
+    swap = plan_swap(old, checkpoint=weights)
+    check_writable(out, '--out')
+    path = check_output(out / 'base.py', force)
+    before = path.read_bytes() if path.exists() else None
+    write_config(base, old, swap.cfg, path, f'{base} from {weights}, by tools/prepare_data.py')
+    try:
+        yield str(path)
+    except BaseException:
+        path.unlink() if before is None else write_atomically(path, before)
+        raise
+    print(f'starts from {weights}, for which {path} sets:\n{swap}\n')
+
+
 def main() -> None:
     args = parse_args()
-    prepared = prepare(**vars(args))
+    options = vars(args)
+    weights = options.pop('pretrained')
+    base = args.base or str(DEFAULT_BASE)
+    with started_base(base, weights, args.out, args.force) as base:
+        prepared = prepare(**{**options, 'base': base})
     config, sheet = args.out / 'config.py', args.out / 'annotated.jpg'
     # the COCO API prints how far it is
     with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):

@@ -25,7 +25,11 @@ def parse_args() -> argparse.Namespace:
         help=f'name (--list), or type=NAME key=value ... in quotes; by default that of the '
         f'checkpoint, or {DEFAULT_BACKBONE}',
     )
-    parser.add_argument('--checkpoint', help='its pretrained weights, a path or an address')
+    parser.add_argument(
+        '--checkpoint',
+        help='its pretrained weights: a name of `tools/convert_weights.py --list`, a path or an '
+        'address; they say which network it is, and what pixels it gets',
+    )
     parser.add_argument('--out', help='config file to write')
     parser.add_argument('--force', action='store_true', help='replace OUT')
     parser.add_argument('--list', action='store_true', help='print the names of all backbones')

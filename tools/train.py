@@ -8,6 +8,7 @@ from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.engine import pretraining, setup
 from shufflenet_det.engine.checkpoints import latest_checkpoint
+from shufflenet_det.weights.start import started_from
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.runner import Runner
@@ -66,6 +67,8 @@ def main() -> None:
     warning = None if cfg.get('resume') else pretraining.pretraining_warning(cfg)
     if warning:
         runner.logger.warning(warning)
+    if note := started_from(cfg.get('start')):
+        runner.logger.info(note)
     runner.train()
 
 

@@ -1,5 +1,5 @@
 _base_ = './faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-300.py'
 model = dict(
     backbone=dict(widen_factor=0.5),
-    neck=dict(in_channels=[12, 120, 240, 480]),
+    neck=dict(in_channels=_base_.start.channels or [12, 120, 240, 480]),
 )

@@ -1,10 +1,11 @@
 _base_ = './faster-rcnn_shufflenet-v1-1x-g3_c4_2x_coco-300.py'
+widths = _base_.start.channels or [48, 480, 960, 1920]
 model = dict(
     backbone=dict(widen_factor=2.0),
-    rpn_head=dict(in_channels=960, feat_channels=480),
+    rpn_head=dict(in_channels=widths[2], feat_channels=widths[2] // 2),
     roi_head=dict(
         shared_head=dict(backbone=dict(widen_factor=2.0)),
-        bbox_roi_extractor=dict(out_channels=960),
-        bbox_head=dict(in_channels=1920),
+        bbox_roi_extractor=dict(out_channels=widths[2]),
+        bbox_head=dict(in_channels=widths[3]),
     ),
 )

@@ -3,10 +3,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .machine import synchronise
 
+Size = tuple[int, int]
+"""Height and width in pixels."""
 Part = tuple[str, str, str]
 """Path of a module, name of its method, and the part that its time belongs to."""
 OTHER, BACKWARD = 'other', 'backward pass'
@@ -51,6 +54,16 @@ TORCHVISION_PARTS: tuple[Part, ...] = (
 _NAMES = dict.fromkeys(name for _, _, name in MMDET_PARTS + TORCHVISION_PARTS)
 PART_ORDER = (DATA, *_NAMES, OTHER, BACKWARD, TOTAL)
 """All parts in the order in which tables show them."""
+
+
+def fixed_boxes(number: int, size: Size, device: torch.device | str = 'cpu') -> Tensor:
+    """Boxes (number, 4) as x1, y1, x2, y2 in an image of height and width ``size``, always the
+    same: centres anywhere, sides of 5% to 60% of the image's."""
+    values = torch.rand(number, 4, generator=torch.Generator().manual_seed(0))
+    scale = torch.tensor([size[1], size[0]] * 2)
+    centre, half = values[:, :2], 0.025 + 0.275 * values[:, 2:]
+    boxes = torch.cat([centre - half, centre + half], 1).clamp(0, 1) * scale
+    return boxes.to(device)
 
 
 class Tracer:

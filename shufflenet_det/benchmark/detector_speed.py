@@ -9,8 +9,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from .detector_parts import BACKWARD, DATA, TOTAL, Tracer
-from .detectors import Detector, Size
+from .detector_parts import BACKWARD, DATA, TOTAL, Size, Tracer
+from .detectors import Detector
 from .input_pipeline import write_photos
 from .memory import peak_memory
 from .networks import deploy

@@ -2,7 +2,7 @@
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Union
 
 import torch
 from mmcv.transforms import Compose
@@ -16,63 +16,12 @@ from ..common.errors import ConfigError
 from ..models import SharedRoIStage
 from ..models.complexity import count_config
 from ..swap.trial import build_model, pictures, without_weights
-from .detector_parts import MMDET_PARTS, Part
-from .networks import TORCHVISION, check_peer, peer_of
+from .detector_parts import MMDET_PARTS, Part, Size, fixed_boxes
+from .peers import TORCHVISION, TorchvisionDetector, check_peer, find_torchvision, peer_of
 from .timing import Run
 
-Size = tuple[int, int]
-
-
-class Detector(Protocol):
-    """One side of a comparison; each model that it builds has the same weights.
-
-    Attributes:
-        name: of the side.
-        ours: whether its deploy form is that of this package.
-        twin: name of the same detector with mmpretrain's backbone, if it is among the sides.
-        note: what is to be known of its figures.
-        parts: whose time is told apart.
-    """
-
-    name: str
-    ours: bool
-    twin: str | None
-    note: str
-    parts: tuple[Part, ...]
-
-    def build(self, size: Size) -> nn.Module:
-        """The model for images of this height and width."""
-
-    def fix_proposals(self, model: nn.Module, size: Size) -> None:
-        """Let the second stage run on a fixed set of boxes after the RPN has done its work."""
-
-    def batch(self, size: Size, count: int, device: str) -> object:
-        """Random images with objects, for :meth:`predict` and :meth:`loss`."""
-
-    def predict(self, model: nn.Module, batch: object) -> int:
-        """Predict, and return the number of detections."""
-
-    def loss(self, model: nn.Module, batch: object) -> Tensor:
-        """The sum of all losses."""
-
-    def proposals(self, training: bool) -> int | None:
-        """RoIs of an image that the second stage is given; None for a network without."""
-
-    def count(self, size: Size) -> int | None:
-        """Multiply-adds of an image; None where they cannot be counted."""
-
-    def data(self, photo: Path, size: Size) -> Run | None:
-        """What reads and resizes one image, or None if the config does not tell."""
-
-
-def fixed_boxes(number: int, size: Size, device: torch.device | str = 'cpu') -> Tensor:
-    """Boxes (number, 4) as x1, y1, x2, y2 in an image of height and width ``size``, always the
-    same: centres anywhere, sides of 5% to 60% of the image's."""
-    values = torch.rand(number, 4, generator=torch.Generator().manual_seed(0))
-    scale = torch.tensor([size[1], size[0]] * 2)
-    centre, half = values[:, :2], 0.025 + 0.275 * values[:, 2:]
-    boxes = torch.cat([centre - half, centre + half], 1).clamp(0, 1) * scale
-    return boxes.to(device)
+Detector = Union['MMDetDetector', TorchvisionDetector]
+"""One side of a comparison; each model that it builds has the same weights."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +32,8 @@ class MMDetDetector:
         name: of the side.
         cfg: its config.
         peer: put mmpretrain's ShuffleNetV1 in the place of ours, with the same weights.
-        twin: see :class:`Detector`.
+        twin: name of the same detector with mmpretrain's backbone, if it is among the sides.
+        parts: whose time is told apart.
     """
 
     name: str
@@ -101,6 +51,7 @@ class MMDetDetector:
         return "mmpretrain's ShuffleNetV1 with our weights" if self.peer else None
 
     def build(self, size: Size) -> nn.Module:
+        """The model for images of this size."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = build_model(without_weights(self.cfg.model), self.cfg.get('default_scope'))
@@ -110,6 +61,7 @@ class MMDetDetector:
         return model
 
     def fix_proposals(self, model: nn.Module, size: Size) -> None:
+        """Let the second stage run on a fixed set of boxes after the RPN has done its work."""
         rpn_head = getattr(model, 'rpn_head', None)
         if not hasattr(rpn_head, 'predict_by_feat'):
             return
@@ -131,9 +83,11 @@ class MMDetDetector:
         rpn_head.predict_by_feat = predict_by_feat
 
     def batch(self, size: Size, count: int, device: str) -> dict:
+        """Random images with objects, for :meth:`predict` and :meth:`loss`."""
         return pictures(self.cfg, size, count)
 
     def predict(self, model: nn.Module, batch: dict) -> int:
+        """Predict, and return the number of detections."""
         return sum(len(result.pred_instances) for result in model.test_step(batch))
 
     def loss(self, model: nn.Module, batch: dict) -> Tensor:
@@ -141,6 +95,7 @@ class MMDetDetector:
         return model.parse_losses(losses)[0]
 
     def proposals(self, training: bool) -> int | None:
+        """RoIs of an image that the second stage is given; None for a network without."""
         model = self.cfg.model
         if 'rpn_head' not in model:
             return None
@@ -149,6 +104,7 @@ class MMDetDetector:
         return stage.max_per_img if stage else model.rpn_head.get('num_proposals')
 
     def count(self, size: Size) -> int | None:
+        """Multiply-adds of an image; None where they cannot be counted."""
         cfg = copy.deepcopy(self.cfg)
         cfg.model = without_weights(cfg.model)
         try:
@@ -157,6 +113,7 @@ class MMDetDetector:
             return None
 
     def data(self, photo: Path, size: Size) -> Run | None:
+        """What reads and resizes one image, or None if the config does not tell."""
         dataset = (self.cfg.get('test_dataloader') or {}).get('dataset', {})
         while 'pipeline' not in dataset and 'dataset' in dataset:
             dataset = dataset.dataset
@@ -202,8 +159,6 @@ def find_detectors(
     Raises:
         ConfigError: there is no such config or detector, or no config has a ShuffleNetV1.
     """
-    from .torchvision_detector import find_torchvision
-
     sides: list[Detector] = []
     stems = [Path(name.rpartition('::')[2]).stem for name in names]
     for name, stem in zip(names, stems, strict=True):

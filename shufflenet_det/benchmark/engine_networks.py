@@ -1,4 +1,5 @@
-"""The networks that ``tools/benchmark.py engines`` times: exported, with random weights."""
+"""What ``tools/benchmark.py engines`` times: exported networks with random weights."""
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,59 +11,36 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from torch import Tensor, nn
+from torch import nn
 
-from ..common.config import CONFIGS
+from ..common.config import CONFIGS, load_config
 from ..common.errors import ConfigError
 from ..export import ExportError
+from ..export.average_pool import fix_pooling
 from ..export.networks import Exportable, exportable
-from ..export.onnx_file import WRITERS
+from ..export.onnx_writer import OPSET
+from ..export.writers import WRITERS
 from ..models.complexity import count_config
 from ..paper.figures import CLASSIFIERS, Row
+from .detector_parts import Size
+from .detectors import MMDetDetector
+from .peers import TORCHVISION, find_torchvision
 from .timing import Run
 
-Size = tuple[int, int]
 PYTORCH = 'pytorch'
 SIDES = (PYTORCH, *ENGINES)
 """Where a network can run: PyTorch itself in deploy form, and the engines."""
 REFERENCE = 'alexnet'
+PEER = f'{TORCHVISION}fasterrcnn_mobilenet_v3_large_320_fpn'
+FAMILIES = ('c4', 'fpn', 'light')
+# torchvision's has no export for ncnn
+ENGINES_OF_PEER = (PYTORCH, 'onnxruntime', 'openvino')
 TABLE_8: Mapping[str, Row] = {
     row.config.removesuffix('_in1k'): row
     for row in (*CLASSIFIERS[8], *(row for row in CLASSIFIERS[6] if '0.5x' in row.model))
 }
 """The networks of the paper's Table 8, and ShuffleNet 0.5x of 4 groups, which Table 6 compares with
 AlexNet."""
-
-
-class AveragePool(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` for maps of one size, as two matrix products.
-
-    ONNX has no adaptive pooling, and its average pooling is the same only where the map's sides are
-    multiples of the result's.
-
-    Args:
-        size: height and width of the maps.
-        bins: height and width of the result.
-    """
-
-    def __init__(self, size: Size, bins: Size) -> None:
-        super().__init__()
-        rows, columns = (_averages(*pair) for pair in zip(size, bins, strict=True))
-        self.register_buffer('rows', rows)
-        self.register_buffer('columns', columns.T.contiguous())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, *size) to (N, C, *bins)."""
-        return self.rows @ x @ self.columns
-
-
-def _averages(size: int, bins: int) -> Tensor:
-    """(bins, size): row b averages the cells of bin b, whose ends are rounded outwards."""
-    weights = torch.zeros(bins, size)
-    for number in range(bins):
-        start, end = number * size // bins, -(-(number + 1) * size // bins)
-        weights[number, start:end] = 1 / (end - start)
-    return weights
 
 
 @dataclass(frozen=True)
@@ -98,34 +76,12 @@ def build_classifier(name: str, size: Size) -> Classifier:
         model = MODELS.build(cfg.model).eval()
         model.init_weights()
     macs = count_config(cfg, size).macs
-    _fix_pooling(model, size)
+    fix_pooling(model, size)
     source = exportable(model, None, None)
     # a network of one size is faster in some engines: AlexNet keeps that advantage
     if name == REFERENCE:
         source = replace(source, size=size, axes={0: 'batch'})
     return Classifier(name, size, source, macs)
-
-
-def _fix_pooling(model: nn.Module, size: Size) -> None:
-    """Put :class:`AveragePool` in the place of poolings that depend on the size of the image."""
-    seen: dict[str, Size] = {}
-    chosen = {
-        path: layer
-        for path, layer in model.named_modules()
-        if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size not in (1, (1, 1))
-    }
-    hooks = [
-        layer.register_forward_pre_hook(
-            lambda _, args, path=path: seen.update({path: tuple(args[0].shape[2:])})
-        )
-        for path, layer in chosen.items()
-    ]
-    with torch.no_grad():
-        model(torch.zeros(1, 3, *size))
-    for hook in hooks:
-        hook.remove()
-    for path, found in seen.items():
-        model.set_submodule(path, AveragePool(found, chosen[path].output_size))
 
 
 def random_image(size: Size) -> np.ndarray:
@@ -174,3 +130,66 @@ def _eager(network: nn.Module, images: np.ndarray) -> Callable[[], object]:
         return network(image)
 
     return run
+
+
+def detector_runs(
+    short: int, size: Size, engines: list[str], folder: Path, threads: int
+) -> Mapping[tuple[str, str], Run]:
+    """Our 0.5x detectors and torchvision's smallest, in engines.
+
+    Args:
+        short: resolution of the configs, 300 or 600.
+        size: height and width of the image in pixels.
+        engines: of :data:`.engine_networks.SIDES`. PyTorch is MMDetection's own ``predict``.
+            torchvision's runs in :data:`ENGINES_OF_PEER` of them.
+        folder: for the exported files.
+        threads: of one inference.
+
+    Returns:
+        What runs each on one image, by name of the detector and engine.
+    """
+    runs: dict[tuple[str, str], Run] = {}
+    for family in FAMILIES:
+        name = f'faster-rcnn_shufflenet-v1-0.5x-g3_{family}_2x_coco-{short}'
+        cfg = load_config(str(CONFIGS / 'faster_rcnn' / f'{name}.py'))
+        source = exportable(MMDetDetector(name, cfg).build(size).eval(), None, None)
+        images = random_image(size)
+        for engine in engines:
+            place = folder / f'{family}-{engine}'
+            place.mkdir()
+            run = engine_run(source, engine, images, place, threads)
+            runs[name, engine] = _predict(source.predict, images) if engine == PYTORCH else run
+    for engine in [engine for engine in engines if engine in ENGINES_OF_PEER]:
+        runs[PEER, engine] = _peer_run(size, engine, folder, threads)
+    return runs
+
+
+def _predict(predict: Callable, images: np.ndarray) -> Run:
+    return lambda: predict(images)
+
+
+def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Run:
+    """torchvision's detector, which takes an image of float32, exported as its documents say."""
+    detector = find_torchvision(PEER)
+    model = detector.build(size).eval()
+    (image,), _ = detector.batch(size, 1, 'cpu')
+    if engine == PYTORCH:
+
+        @torch.inference_mode()
+        def run() -> object:
+            return model([image])
+
+        return run
+    place = folder / f'torchvision-{engine}'
+    place.mkdir()
+    path = place / ENGINES['onnxruntime'].model
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')
+        torch.onnx.export(model, ([image],), str(path), dynamo=False, opset_version=OPSET)
+    if engine == 'openvino':
+        import openvino
+
+        converted = openvino.convert_model(str(path))
+        openvino.save_model(converted, str(place / ENGINES[engine].model), compress_to_fp16=False)
+    session = ENGINES[engine].open(place, threads)
+    return lambda: session(image.numpy())

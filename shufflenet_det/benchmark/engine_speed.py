@@ -1,6 +1,7 @@
 """Table 8 on this machine: networks and detectors in the engines that run exported ones."""
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -9,12 +10,19 @@ from shufflenet_runtime.engines import ENGINES
 import numpy as np
 
 from ..common.tables import Column, Table
-from ..export.onnx_file import WRITERS
-from ..export.rewrites import REWRITES, Rewrite
+from ..export.rewrites import Rewrite
+from ..export.writers import REWRITES, WRITERS
 from ..paper.figures import DETECTOR_SHAPES, TIMED_SHAPES
-from .detectors import Size
-from .engine_detectors import PEER, detector_runs
-from .engine_networks import PYTORCH, REFERENCE, TABLE_8, build_classifier, engine_run
+from .detector_parts import Size
+from .engine_networks import (
+    PEER,
+    PYTORCH,
+    REFERENCE,
+    TABLE_8,
+    build_classifier,
+    detector_runs,
+    engine_run,
+)
 from .machine import threads as torch_threads
 from .timing import Run, Spread, speedup, spread, take_turns
 
@@ -47,30 +55,28 @@ def measure_classifiers(
         ConfigError: a network cannot run at a size.
     """
     _require(engines)
-    names = list(dict.fromkeys([*names, REFERENCE]))
     rows = []
     for size in sizes:
-        with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
-            runs: dict[Key, Run] = {}
-            macs = {}
-            for name in names:
-                network = build_classifier(name, size)
-                macs[name] = network.macs
-                for engine in engines:
-                    place = Path(folder, f'{name}-{engine}')
-                    place.mkdir()
-                    runs[name, engine] = engine_run(
-                        network.source, engine, network.images(), place, threads
-                    )
+        chosen = dict.fromkeys([*names, REFERENCE])
+        networks = {name: build_classifier(name, size) for name in chosen}
+        with _place(threads) as place:
+            runs = {
+                (name, engine): engine_run(
+                    network.source, engine, network.images(), place(), threads
+                )
+                for name, network in networks.items()
+                for engine in engines
+            }
             times = take_turns(runs, rounds, warmup)
         best = min(engines, key=lambda engine: float(np.median(times[REFERENCE, engine])))
         for (name, engine), own in times.items():
             row = _row(name, engine, size, threads, own)
+            macs = networks[name].macs
             if name != REFERENCE:
                 row |= _ratio('speedup', speedup(own, times[REFERENCE, engine]))
                 row |= _ratio('over_best', speedup(own, times[REFERENCE, best]))
-                row |= dict(theory=macs[REFERENCE] / macs[name])
-            rows.append(row | dict(macs=macs[name]) | _of_paper(name, size))
+                row |= dict(theory=networks[REFERENCE].macs / macs)
+            rows.append(row | dict(macs=macs) | _of_paper(name, size))
     return rows
 
 
@@ -79,31 +85,25 @@ def measure_rewrites(
 ) -> list[dict]:
     """Time a classifier without the rewrites of its engine, and with one after another.
 
-    Args:
-        name: of :data:`.engine_networks.TABLE_8`.
-        size: height and width of the image in pixels.
-        engines, threads, rounds, warmup: as in :func:`measure_classifiers`.
-
-    Returns:
-        A row for each engine and number of rewrites, beginning with none.
+    Arguments are as in :func:`measure_classifiers`. Returns a row for each engine and number of
+    rewrites, beginning with none.
     """
     _require(engines)
-    steps = {
-        engine: [REWRITES[ENGINES[engine].format][:n] for n in range(1 + len(rewrites))]
-        for engine in engines
-        if engine in ENGINES and (rewrites := REWRITES[ENGINES[engine].format])
-    }
     network, reference = (build_classifier(chosen, size) for chosen in (name, REFERENCE))
-    with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
+    with _place(threads) as place:
         runs: dict[Key, Run] = {}
-        for engine, chosen in steps.items():
-            for source, rewrites in [(reference, None), *((network, step) for step in chosen)]:
-                label, write = REFERENCE, WRITERS[ENGINES[engine].format]
-                if rewrites is not None:
-                    label, write = _label(rewrites), partial(write, rewrites=rewrites)
-                place = Path(tempfile.mkdtemp(dir=folder))
+        for engine in engines:
+            format = ENGINES[engine].format if engine in ENGINES else None
+            rewrites = REWRITES.get(format, ())
+            if not rewrites:
+                continue
+            sides = {REFERENCE: (reference, WRITERS[format])}
+            for n in range(1 + len(rewrites)):
+                write = partial(WRITERS[format], rewrites=rewrites[:n])
+                sides[_label(rewrites[:n])] = network, write
+            for label, (source, write) in sides.items():
                 runs[label, engine] = engine_run(
-                    source.source, engine, source.images(), place, threads, write
+                    source.source, engine, source.images(), place(), threads, write
                 )
         times = take_turns(runs, rounds, warmup)
     rows = []
@@ -124,21 +124,17 @@ def measure_detectors(
 ) -> list[dict]:
     """Time detectors from end to end, all of one resolution in turns of one run.
 
-    Args:
-        resolutions: of :data:`.paper_figures.DETECTOR_SHAPES`.
-        engines: of :data:`.engine_networks.SIDES`; PyTorch is added.
-        threads, rounds, warmup: as in :func:`measure_classifiers`.
-
-    Returns:
-        A row for each resolution, detector and engine.
+    Resolutions are of :data:`.figures.DETECTOR_SHAPES`, all else is as in
+    :func:`measure_classifiers`; PyTorch is added. Returns a row for each resolution, detector and
+    engine.
     """
     _require(engines)
     engines = list(dict.fromkeys([PYTORCH, *engines]))
     rows = []
     for short in resolutions:
         size = DETECTOR_SHAPES[short]
-        with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
-            runs = detector_runs(short, size, engines, Path(folder), threads)
+        with _place(threads) as place:
+            runs = detector_runs(short, size, engines, place(), threads)
             times = take_turns(runs, rounds, warmup)
         for (name, engine), own in times.items():
             row = _row(name, engine, size, threads, own)
@@ -148,6 +144,13 @@ def measure_detectors(
                 row |= _ratio('over_peer', speedup(own, times[PEER, engine]))
             rows.append(row)
     return rows
+
+
+@contextmanager
+def _place(threads: int) -> Iterator[Callable[[], Path]]:
+    """Makes empty folders for exported files, as long as this runs on this many threads."""
+    with tempfile.TemporaryDirectory() as folder, torch_threads(threads):
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))
 
 
 def _require(engines: Sequence[str]) -> None:

@@ -8,17 +8,23 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms as v1
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from ..common.errors import ConfigError
+from ..common.machine import machine
 from ..common.tables import Column, Table
 from ..data import (
     EpochSampler,
@@ -31,7 +37,7 @@ from ..data.sample import render_scene
 from ..evaluation.report import versions
 from ..models import ClassifierPreprocessor
 from ..models.classifier import IMAGENET_MEAN, IMAGENET_STD
-from .machine import machine, threads
+from .machine import threads
 
 BATCH = 32
 HEIGHT, WIDTH = 375, 500
@@ -123,6 +129,61 @@ def measure_input(folder: Path, images: int, rounds: int) -> tuple[Table, dict]:
         f'average, {rounds} rounds, {about["machine"]["processor"]}'
     )
     return Table(title, COLUMNS, rows), about
+
+
+def measure_config(cfg: Config, images: int, rounds: int) -> tuple[Table, dict]:
+    """Images a second of a config's training data, decoded each time and kept decoded, and of the
+    training steps of its network, which they must not hold up.
+
+    Args:
+        cfg: config whose training data set has a ``cache``.
+        images: how many images to use, in whole batches.
+        rounds: turns of each side.
+
+    Returns:
+        As :func:`measure_input`.
+
+    Raises:
+        ConfigError: the data set has no cache, or a batch is larger than ``images``.
+    """
+    loader = cfg.train_dataloader
+    batches = images // loader.batch_size
+    if not loader.dataset.get('cache') or not batches:
+        raise ConfigError(
+            f'{cfg.filename}: its training data have no `cache`, or {images} images are less than '
+            f'a batch of {loader.batch_size}.'
+        )
+    normalise = MODELS.build(cfg.model.data_preprocessor)
+    count = batches * loader.batch_size
+    readers = {}
+    for side, cache in (('decoded each time', None), ('kept decoded', loader.dataset.cache)):
+        dataset = DATASETS.build({**loader.dataset, 'cache': cache, 'indices': count})
+        readers[side] = partial(_read_loader, dataset, loader.batch_size, normalise)
+    network = {'training step': partial(_train, cfg, next(iter(DataLoader(dataset, count))))}
+    with _one_thread():
+        rows = [dict(what='input', **row) for row in _compare(readers, count, rounds)]
+        rows += [dict(what='network', **row) for row in _compare(network, count, rounds)]
+    about = dict(images=count, rounds=rounds, machine=machine(), versions=versions())
+    title = f'Images a second and core: {count} images, {rounds} rounds, ' + (
+        about['machine']['processor']
+    )
+    return Table(title, COLUMNS, rows), about
+
+
+def _train(cfg: Config, images: dict) -> None:
+    """Train a new network on images that are in memory, a batch at a time."""
+    model = MODELS.build(cfg.model).train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    size = cfg.train_dataloader.batch_size
+    for inputs, labels in zip(
+        images['inputs'].split(size), images['labels'].split(size), strict=True
+    ):
+        model.train_step(dict(inputs=inputs, labels=labels), optimizer)
+
+
+def _read_loader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> None:
+    sampler = EpochSampler(dataset, seed=0)
+    _exhaust(map(normalise, DataLoader(dataset, batch_size=batch, sampler=sampler)))
 
 
 def _reader_of_plain(folder: Path, transforms: list, images: int) -> Callable[[], None]:

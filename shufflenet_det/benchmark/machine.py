@@ -1,27 +1,16 @@
 """The machine that a figure was measured on, and what of it a measurement uses."""
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
-from pathlib import Path
 
 import torch
 
 from ..common.errors import ConfigError
+from ..common.machine import machine
+from ..compat.stack import distributions
 from ..evaluation.report import versions
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
-
-
-def machine() -> dict:
-    """Name and number of the processors."""
-    name = platform.processor() or platform.machine()
-    if os.path.exists('/proc/cpuinfo'):
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-        names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-        name = next(iter(names), name)
-    return dict(processor=name, cores=os.cpu_count())
 
 
 def surroundings(device: str) -> dict:
@@ -29,12 +18,7 @@ def surroundings(device: str) -> dict:
     about = machine() | dict(instructions=torch.backends.cpu.get_cpu_capability())
     if device == 'cuda':
         about |= dict(gpu=torch.cuda.get_device_name(), cuda=torch.version.cuda)
-    found = versions() | dict(python=platform.python_version())
-    for package in ('mmcv', 'mmcv-lite', 'mmpretrain'):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+    found = versions() | dict(python=platform.python_version()) | distributions(('mmpretrain',))
     return dict(machine=about, versions=found)
 
 

@@ -1,12 +1,11 @@
 """The networks that ``tools/benchmark.py backbone`` compares, by name."""
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
 import torch
-import torchvision
 from mmcv.cnn import fuse_conv_bn
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -18,25 +17,18 @@ from ..common.errors import ConfigError
 from ..models import switch_to_deploy
 from ..models.staged import StagedBackbone
 from ..swap.names import backbone_config, backbone_names, parse_backbone
+from .peers import (
+    MMPRETRAIN,
+    TORCHVISION,
+    TORCHVISION_FEATURES,
+    check_peer,
+    objection,
+    peer_of,
+    torchvision_network,
+)
 
-MMPRETRAIN, TORCHVISION = 'mmpretrain:', 'torchvision:'
 CLASSES = 1000
-# by name: the modules of the classifier that lead to its last map
-TORCHVISION_FEATURES = {
-    'shufflenet_v2_x0_5': ('conv1', 'maxpool', 'stage2', 'stage3', 'stage4', 'conv5'),
-    'shufflenet_v2_x1_0': ('conv1', 'maxpool', 'stage2', 'stage3', 'stage4', 'conv5'),
-    'mobilenet_v3_small': ('features',),
-    'mobilenet_v3_large': ('features',),
-    'alexnet': ('features',),
-}
 _SHUFFLENET = re.compile(r'shufflenet-v1-(\d+(?:\.\d+)?)x-g(\d+)')
-# what mmpretrain's class can be given, and values of other settings that change nothing
-_OF_MMPRETRAIN = {
-    'type', 'groups', 'widen_factor', 'stem_channels', 'stage_channels', 'out_indices',
-    'norm_eval', 'init_cfg',
-}  # fmt: skip
-_NEUTRAL = (None, False, -1, 'standard')
-
 
 @dataclass(frozen=True)
 class Network:
@@ -44,22 +36,29 @@ class Network:
 
     Attributes:
         name: as it was given.
-        build: makes the network, each time with the same weights.
+        make: makes the network, each time with the same weights.
         ours: whether it is of this package.
         twin: of ours, the name of the same network of mmpretrain, where there can be one.
         note: what the figures include, where that is not obvious.
+        adapt: what is done to the network, and to its form for inference.
     """
 
     name: str
-    build: Callable[[], nn.Module]
+    make: Callable[[], nn.Module]
     ours: bool = False
     twin: str | None = None
     note: str | None = None
+    adapt: Callable[[nn.Module], nn.Module] | None = None
+
+    def build(self) -> nn.Module:
+        """The network."""
+        return self.adapt(self.make()) if self.adapt else self.make()
 
     def deployed(self, device: str = 'cpu') -> nn.Module:
         """The network in its form for inference: ours by ``switch_to_deploy``, others with batch
         norms folded by mmcv's ``fuse_conv_bn``. The form may depend on the device."""
-        return deploy(self.build().eval().to(device), self.ours)
+        model = deploy(self.build().eval().to(device), self.ours)
+        return self.adapt(model) if self.adapt else model
 
 
 def deploy(model: nn.Module, ours: bool) -> nn.Module:
@@ -79,46 +78,15 @@ def find_network(name: str, classifier: bool = False) -> Network:
         ConfigError: there is no such network; the nearest names are in the message.
     """
     if name.startswith(TORCHVISION):
-        return _of_torchvision(name, classifier)
+        return Network(name, torchvision_network(name, classifier))
     ours = name.removeprefix(MMPRETRAIN)
     cfg = _config(ours)
     if name.startswith(MMPRETRAIN):
         check_peer(cfg)
         note = 'layers of mmpretrain with the widths and weights of ours'
         return Network(name, partial(_build, ours, cfg, classifier, True), note=note)
-    twin = None if _objection(cfg) else f'{MMPRETRAIN}{name}'
+    twin = None if objection(cfg) else f'{MMPRETRAIN}{name}'
     return Network(name, partial(_build, ours, cfg, classifier), True, twin)
-
-
-def check_peer(cfg: Mapping) -> None:
-    """Raise :class:`ConfigError` unless mmpretrain is there and has the network of a config."""
-    objection = _objection(cfg)
-    if objection:
-        raise ConfigError(f'mmpretrain has no twin of {dict(cfg)}: {objection}.')
-    try:
-        import mmpretrain.models.backbones  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f'mmpretrain cannot be imported ({error}): pip install mmpretrain==1.2.0, or leave '
-            f'this side out.'
-        ) from None
-
-
-def peer_of(ours: nn.Module) -> nn.Module:
-    """mmpretrain's ShuffleNetV1 with the widths, levels and weights of ours."""
-    from .mmpretrain_peer import MMPretrainShuffleNetV1
-
-    return MMPretrainShuffleNetV1(ours)
-
-
-def _objection(cfg: Mapping) -> str | None:
-    """Why mmpretrain has no such network, or None."""
-    if cfg['type'] != 'ShuffleNetV1':
-        return f'{cfg["type"]} is no ShuffleNetV1'
-    for key, value in cfg.items():
-        if key not in _OF_MMPRETRAIN and value not in _NEUTRAL:
-            return f'its ShuffleNetV1 cannot have {key}={value!r}'
-    return None
 
 
 def _config(text: str) -> dict:
@@ -167,23 +135,3 @@ def _head(name: str, backbone: StagedBackbone) -> nn.Module:
     head = MODELS.build({**head, 'backbone': backbone})
     head.init_weights()
     return head
-
-
-def _of_torchvision(name: str, classifier: bool) -> Network:
-    short = name.removeprefix(TORCHVISION)
-    if short not in TORCHVISION_FEATURES:
-        near = get_close_matches(short, TORCHVISION_FEATURES, 2)
-        hint = f' Did you mean {" or ".join(TORCHVISION + n for n in near)}?' if near else ''
-        known = ', '.join(TORCHVISION_FEATURES)
-        raise ConfigError(f'no network {name!r} to compare with.{hint} torchvision has {known}.')
-
-    def build() -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = torchvision.models.get_model(short, weights=None)
-        if classifier:
-            return model
-        paths = TORCHVISION_FEATURES[short]
-        return nn.Sequential(*(model.get_submodule(path) for path in paths))
-
-    return Network(name, build)

@@ -46,6 +46,8 @@ _VARIABLES = {
     'data_root': 'the environment variable COCO_DATA_ROOT',
     'sample_root': 'the environment variable SAMPLE_DATA_ROOT',
     'pretrained': 'the environment variable SHUFFLENET_PRETRAINED',
+    'start': 'the environment variable SHUFFLENET_PRETRAINED',
+    'widths': 'the environment variable SHUFFLENET_PRETRAINED',
 }
 
 

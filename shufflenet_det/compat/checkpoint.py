@@ -25,7 +25,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch.hub import download_url_to_file, get_dir
 
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
-from .checkpoint_keys import KeyReport, accounting, after_load, authors_hint, compare_keys
+from .checkpoint_keys import KeyReport, accounting, after_load, compare_keys, foreign_hint
 from .checkpoint_reading import MapLocation, read_checkpoint
 from .checkpoint_unpickling import allow_stand_ins
 from .checkpoint_writing import install as install_writing
@@ -152,7 +152,7 @@ def load_checkpoint_with_prefix(prefix: str, filename: str,
     if not part:
         starts = dict.fromkeys(k.partition('.')[0] + '.' for k in state_dict)
         hint = next((s for s in starts if any(k.startswith(s + prefix) for k in state_dict)), '')
-        remedy = authors_hint(state_dict) or (
+        remedy = foreign_hint(state_dict) or (
             f"Use prefix='{hint}{prefix}'." if hint else
             'Use one of these as the prefix, or no prefix if the file holds this part alone.')
         raise CheckpointError(

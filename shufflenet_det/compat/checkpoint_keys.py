@@ -2,7 +2,7 @@
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,13 @@ after_load: list[Callable[[nn.Module, Origin], None]] = []
 _MISMATCH = re.compile(r'size mismatch for (\S+): copying a param with shape (?:torch\.Size\()?'
                        r'(.*?)\)? from checkpoint, the shape in current model is '
                        r'(?:torch\.Size\()?(.*?)\)?\.$', re.MULTILINE)
+
+# a name by which a file of other code is told, and whose that is
+_PUBLISHERS = {
+    'first_conv.0.weight': "the paper's authors",
+    'features.init_block.conv.weight': 'pytorchcv',
+    'backbone.stem.0.weight': 'ZCls',
+}
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,7 @@ def nothing_matched(report: KeyReport, state_dict: Mapping[str, Any], source: st
              f'  first names in the file:  {", ".join(list(state_dict)[:SHOWN]) or "none"}',
              f'  first names in the model: {", ".join(report.expected[:SHOWN])}']
     nested = [k for k, v in state_dict.items() if isinstance(v, Mapping)]
-    if hint := authors_hint(state_dict) or _prefix_hint(report.expected, list(state_dict)):
+    if hint := foreign_hint(state_dict) or _prefix_hint(report.expected, list(state_dict)):
         lines.append('  ' + hint)
     elif nested:
         lines.append(f'  the weights may be under {nested[0]!r}: save that part as '
@@ -190,12 +197,15 @@ def nothing_matched(report: KeyReport, state_dict: Mapping[str, Any], source: st
     return '\n'.join(lines)
 
 
-def authors_hint(names: Iterable[str]) -> str | None:
-    """What to do with a file of the authors' own release, if the names are those of one."""
-    if not any(name.endswith('first_conv.0.weight') for name in names):
-        return None
-    return ('Convert the file with `python tools/convert_weights.py SOURCE OUT.safetensors`: its '
-            "names are those of the paper's authors.")
+def foreign_hint(state_dict: Mapping[str, Any]) -> str | None:
+    """What to do with a publisher's own file of ShuffleNet v1, if the names are those of one."""
+    inner = state_dict.get('model')
+    names = [*state_dict, *(inner if isinstance(inner, Mapping) else ())]
+    for first, whose in _PUBLISHERS.items():
+        if any(name.endswith(first) for name in names):
+            return ('Convert the file with `python tools/convert_weights.py SOURCE '
+                    f'OUT.safetensors`: its names are those of {whose}.')
+    return None
 
 
 def _prefix_hint(model_keys: tuple[str, ...], file_keys: list[str]) -> str | None:

@@ -18,6 +18,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
 from .checkpoint_unpickling import allow_stand_ins
+from .checkpoint_zip import unpacked
 
 MapLocation = Callable | torch.device | str | dict | None
 
@@ -72,7 +73,8 @@ def read_checkpoint(source: str | os.PathLike | bytes, map_location: MapLocation
     """Read a checkpoint under weights-only loading, on every version of torch.
 
     Args:
-        source: Path of a file of ``torch.save`` or of safetensors, or the content of one.
+        source: Path of a file of ``torch.save`` or of safetensors, or the content of one. A zip
+            archive with one such file of ``torch.save`` in it will do, too.
         map_location: As for :func:`torch.load`.
         name: What to call the file in messages, for example its URL. Default: the path.
 
@@ -100,8 +102,7 @@ def read_checkpoint(source: str | os.PathLike | bytes, map_location: MapLocation
     if not isinstance(content, dict):
         raise CheckpointError(f'{name} holds a {type(content).__name__}, not a checkpoint, which '
                               'is a dict of tensors or a dict with a state_dict')
-    _settle(content, name)
-    return content
+    return settled(content, name)
 
 
 def _check_path(path: Path, name: str) -> None:
@@ -127,7 +128,10 @@ def _check_path(path: Path, name: str) -> None:
 def _read(file: BinaryIO, name: str, map_location: MapLocation) -> Any:
     if getattr(file, 'name', name).endswith('.safetensors'):
         return _read_safetensors(file, name, map_location)
-    _check_format(file, name)
+    if not _check_format(file, name):
+        file = unpacked(file, name)
+        if not _check_format(file, name):
+            raise CheckpointError(f'{name} is a zip archive in a zip archive: unpack it first.')
     allow_stand_ins()
     try:
         return torch.load(file, map_location=map_location, weights_only=True)
@@ -157,8 +161,8 @@ def _read_safetensors(file: BinaryIO, name: str, map_location: MapLocation) -> d
     return {'state_dict': tensors, 'meta': header.get('__metadata__') or {}}
 
 
-def _check_format(file: BinaryIO, name: str) -> None:
-    """Refuse what is no file of ``torch.save``.
+def _check_format(file: BinaryIO, name: str) -> bool:
+    """Refuse what is no file of ``torch.save``; False for another zip archive.
 
     torch 2.4 and 2.5 would run code from a TorchScript archive or a legacy tar file even under
     weights-only loading (CVE-2025-32434), so these are refused here and not left to torch.
@@ -167,8 +171,11 @@ def _check_format(file: BinaryIO, name: str) -> None:
     file.seek(0)
     if not head:
         raise CheckpointError(f'{name} is empty. {AGAIN}')
+    packed = False
     if head.startswith(b'PK\x03\x04'):
-        _check_zip(file, name)
+        packed = not _is_of_torch(file, name)
+        if not packed:
+            _check_sums(file, name)
     elif head.lstrip().lower().startswith((b'<!doctype', b'<html', b'<?xml')):
         raise CheckpointError(f'{name} is no checkpoint: it looks like an HTML page, as a server '
                               f'sends for an error or a login. Delete it; check the address.')
@@ -183,9 +190,11 @@ def _check_format(file: BinaryIO, name: str) -> None:
         kind = 'a text file' if _is_text(head) else 'of an unknown format'
         raise CheckpointError(f'{name} is no checkpoint of torch.save: it is {kind}. {AGAIN}')
     file.seek(0)
+    return not packed
 
 
-def _check_zip(file: BinaryIO, name: str) -> None:
+def _is_of_torch(file: BinaryIO, name: str) -> bool:
+    """Whether a zip archive is one of ``torch.save``."""
     # torch's own reader: another one might see other members in a crafted archive
     try:
         members = torch._C.PyTorchFileReader(file).get_all_records()
@@ -198,10 +207,7 @@ def _check_zip(file: BinaryIO, name: str) -> None:
         raise UnsafeCheckpointError(
             f'{name} is refused: it is a TorchScript archive, which holds a program. Load it with '
             'torch.jit.load if you trust its author, and save the state_dict() of that.')
-    if 'data.pkl' not in members:
-        raise CheckpointError(f'{name} is a zip archive, but not one of torch.save. If the '
-                              'checkpoint is inside, unpack it first.')
-    _check_sums(file, name)
+    return 'data.pkl' in members
 
 
 def _check_sums(file: BinaryIO, name: str) -> None:
@@ -250,7 +256,7 @@ def _refused(what: str, name: str) -> UnsafeCheckpointError:
         'the weights alone, which does run that code, so do it in a sandbox:\n    ' + _RESAVE)
 
 
-def _settle(checkpoint: dict, name: str) -> None:
+def settled(checkpoint: dict, name: str) -> dict:
     """Check the layout of a checkpoint, note where its tensors came from, disarm its config."""
     state_dict = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state_dict, dict):
@@ -272,3 +278,4 @@ def _settle(checkpoint: dict, name: str) -> None:
         meta['config_text'] = meta.pop('config')
         print_log(f"{name}: meta['config'] is renamed to 'config_text', since mmengine would "
                   'execute it on resume', logger='current')
+    return checkpoint

@@ -1,5 +1,5 @@
 """Data sets and transforms, registered with MMDetection; :mod:`.sample` renders sample data."""
-from .classification import FastRandomResizedCrop, ResizeCenterCrop
+from .classification import FastRandomCrop, FastRandomResizedCrop, ResizeCenterCrop
 from .coco import CheckedCOCO, CheckedCocoDataset
 from .decode import decode_rgb
 from .imagenet import ImageFolderDataset, ImageNetDataset
@@ -12,6 +12,7 @@ __all__ = [
     'CheckedCocoDataset',
     'CheckedLoadImageFromFile',
     'EpochSampler',
+    'FastRandomCrop',
     'FastRandomResizedCrop',
     'ImageFolderDataset',
     'ImageNetDataset',

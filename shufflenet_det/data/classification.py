@@ -11,6 +11,7 @@ leave the rest alone. Transforms that hold others, such as ``RandomApply``, are 
 """
 import inspect
 import math
+from collections.abc import Sequence
 
 import torch
 from mmdet.registry import TRANSFORMS
@@ -84,6 +85,49 @@ class FastRandomResizedCrop:
         elif width > height * self.ratio[1]:
             w = round(height * self.ratio[1])
         return (height - h) // 2, (width - w) // 2, h, w
+
+
+@TRANSFORMS.register_module()
+class FastRandomCrop:
+    """torchvision's ``RandomCrop`` of a padded image, in a tenth of the time.
+
+    For small images, of which the padding itself takes torchvision longer than to decode them.
+
+    Args:
+        size: side of the result (3, size, size) of uint8.
+        padding: pixels added on each side.
+        fill: their colour, RGB; by default ImageNet's mean, which the model normalises to zero.
+
+    Raises:
+        ConfigError: ``padding`` is negative; on use, the padded image is smaller than the crop.
+    """
+
+    def __init__(
+        self, size: int, padding: int = 0, fill: Sequence[int] = (124, 116, 104)
+    ) -> None:
+        if padding < 0:
+            raise ConfigError(f'padding={padding} of FastRandomCrop must not be negative.')
+        self.size, self.padding = size, padding
+        self._canvas = torch.tensor(fill, dtype=torch.uint8).view(3, 1, 1).repeat(1, size, size)
+
+    def __call__(self, sample: dict) -> dict:
+        image = sample['inputs']
+        space = [side + 2 * self.padding - self.size for side in image.shape[-2:]]
+        if min(space) < 0:
+            raise ConfigError(
+                f'FastRandomCrop of {self.size} pixels does not fit into an image of '
+                f'{image.shape[-1]}x{image.shape[-2]} with {self.padding} pixels around it.'
+            )
+        crop = self._canvas.clone()
+        # where the crop begins in the image: above or left of it if negative
+        down, right = (
+            int(place * (free + 1)) - self.padding
+            for place, free in zip(torch.rand(2).tolist(), space, strict=True)
+        )
+        part = image[:, max(down, 0) : down + self.size, max(right, 0) : right + self.size]
+        top, left = max(-down, 0), max(-right, 0)
+        crop[:, top : top + part.shape[1], left : left + part.shape[2]] = part
+        return {**sample, 'inputs': crop}
 
 
 @TRANSFORMS.register_module()

@@ -7,9 +7,10 @@ import torch
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import LocalBackend, get_file_backend
+from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ..common.errors import DataError
+from ..common.errors import ConfigError, DataError
 from .decode import decode_rgb, note_folder, read_image_file
 from .imagenet_layouts import (
     DEVKIT_TRUTH,
@@ -25,6 +26,15 @@ from .imagenet_layouts import (
     read_devkit_classes,
     read_label_file,
     scan_class_folders,
+)
+from .pixels import DecodedPixels
+from .tiny_imagenet import (
+    ANNOTATIONS,
+    check_listed_images,
+    find_annotations,
+    read_annotations,
+    read_names,
+    read_wnids,
 )
 
 
@@ -53,8 +63,11 @@ class ImageFolderDataset(BaseDataset):
         backend_args: of MMEngine's file backend.
         indices: use the first n images, or those of the indices given.
         lazy_init: read the folders when the data set is first used.
+        cache: folder in which the decoded images are kept (:class:`DecodedPixels`), for local
+            images of one size; by default they are decoded each time.
 
     Raises:
+        ConfigError: ``cache`` for images that are not local.
         DataError: the data set is missing, incomplete or contradicts itself; on access, an image
             cannot be read.
     """
@@ -71,8 +84,11 @@ class ImageFolderDataset(BaseDataset):
         backend_args: dict | None = None,
         indices: int | Sequence[int] | None = None,
         lazy_init: bool = False,
+        cache: str | None = None,
     ) -> None:
         self.backend_args = backend_args
+        self.cache = cache
+        self._decoded: DecodedPixels | None = None
         self.extensions = tuple(extensions)
         self.train_split = train_split
         self._classes = classes
@@ -96,13 +112,41 @@ class ImageFolderDataset(BaseDataset):
             torch.default_generator.manual_seed(seed)
             return super().__getitem__(index)
 
+    def full_init(self) -> None:
+        """Read the folders and, with ``cache``, decode the images, unless that was done before."""
+        super().full_init()
+        if self.cache is None or self._decoded is not None:
+            return
+        if not isinstance(self._backend, LocalBackend):
+            raise ConfigError(f'cache={self.cache!r} is for local images, not for {self.folder}.')
+        paths = [self._path(self.get_data_info(i)) for i in range(len(self))]
+        name = os.path.basename(self.folder.rstrip('/'))
+        self._decoded = DecodedPixels(self.cache, name, paths, self._decode)
+
     def prepare_data(self, idx: int) -> dict[str, Any]:
         """Read, decode and transform one sample."""
         info = self.get_data_info(idx)
-        path = join(self.folder, info['img_path'])
-        content = read_image_file(path, self.backend_args)
-        sample = dict(inputs=decode_rgb(content, path), labels=info['gt_label'], paths=path)
-        return self.pipeline(sample)
+        path = self._path(info)
+        kept = self._decoded
+        pixels = self._decode(path) if kept is None else kept[info['sample_idx']]
+        return self.pipeline(dict(inputs=pixels, labels=info['gt_label'], paths=path))
+
+    # what is decoded is in the order of this data set: a part of it has another
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """As in MMEngine; the part decodes its images each time."""
+        super().get_subset_(indices)
+        self._decoded = None
+
+    def _copy_without_annotation(self, memo: dict | None = None) -> 'ImageFolderDataset':
+        other = super()._copy_without_annotation({} if memo is None else memo)
+        other._decoded = None
+        return other
+
+    def _path(self, info: dict) -> str:
+        return join(self.folder, info['img_path'])
+
+    def _decode(self, path: str) -> Tensor:
+        return decode_rgb(read_image_file(path, self.backend_args), path)
 
     @property
     def folder(self) -> str:
@@ -132,10 +176,13 @@ class ImageFolderDataset(BaseDataset):
         return classes, self._load_label_file(self.ann_file, classes)
 
     def _load_label_file(self, path: str, classes: tuple[str, ...]) -> Entries:
-        entries = read_label_file(path, classes, self.backend_args)
+        entries = self._read_labels(path, classes)
         if can_list(self._backend):
             match_images(entries, self._images(), path, self.folder)
         return entries
+
+    def _read_labels(self, path: str, classes: tuple[str, ...]) -> Entries:
+        return read_label_file(path, classes, self.backend_args)
 
     def _images(self) -> list[str]:
         return list_images(self._backend, self.folder, self.extensions)
@@ -180,12 +227,16 @@ class ImageFolderDataset(BaseDataset):
 
 @DATASETS.register_module()
 class ImageNetDataset(ImageFolderDataset):
-    """ImageNet-1k: class folders, or the official flat ``val/`` with its ground truth.
+    """ImageNet-1k: class folders, or the official flat ``val/`` with its ground truth; and Tiny
+    ImageNet.
 
     A flat folder needs ``ann_file``, or one of these in ``data_root``: ``<split>.txt``,
     ``meta/<split>.txt`` (lines ``image label``), or the devkit, unpacked,
     ``ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt`` with ``meta.mat``.
     Labels are indices of the sorted wnids, whatever the ground truth counts.
+
+    Tiny ImageNet is read as it is published (:mod:`.tiny_imagenet`), and compared with its lists.
+    With a ``words.txt`` in ``data_root``, ``metainfo['class_names']`` has names for people.
 
     Arguments, samples and errors are those of :class:`ImageFolderDataset`.
     """
@@ -193,6 +244,9 @@ class ImageNetDataset(ImageFolderDataset):
     def _load(self) -> tuple[tuple[str, ...], Entries]:
         truth = self.ann_file or self._find_truth()
         if not truth:
+            check_listed_images(
+                self._backend, self.folder, self._class_names(), self.extensions, self.backend_args
+            )
             return super()._load()
         if not truth.endswith(DEVKIT_TRUTH):
             classes = self._class_names()
@@ -207,11 +261,34 @@ class ImageNetDataset(ImageFolderDataset):
         match_images(entries, images, truth, self.folder)
         return classes, entries
 
+    def load_data_list(self) -> list[dict]:
+        """As in :class:`ImageFolderDataset`."""
+        data_list = super().load_data_list()
+        words = join(self.data_root, 'words.txt')
+        if can_list(self._backend) and self._backend.exists(words):
+            names = read_names(words, self._metainfo['classes'], self.backend_args)
+            self._metainfo['class_names'] = names
+        return data_list
+
+    def _read_labels(self, path: str, classes: tuple[str, ...]) -> Entries:
+        if path.endswith(ANNOTATIONS):
+            return read_annotations(path, classes, self.backend_args)
+        return super()._read_labels(path, classes)
+
+    def _found_classes(self) -> list[str]:
+        wnids = join(self.data_root, 'wnids.txt')
+        if not self._backend.exists(wnids):
+            return super()._found_classes()
+        train = list_folders(self._backend, join(self.data_root, self.train_split))
+        return read_wnids(wnids, train, self.backend_args)
+
     def _find_truth(self) -> str | None:
         """The ground truth of a flat folder; None if the folder has class folders."""
+        split = os.path.basename(self.folder.rstrip('/'))
+        if annotations := find_annotations(self._backend, self.folder, split):
+            return annotations
         if list_folders(self._backend, self.folder):
             return None
-        split = os.path.basename(self.folder.rstrip('/'))
         names = f'{split}.txt', f'meta/{split}.txt', f'ILSVRC2012_devkit_t12/data/{DEVKIT_TRUTH}'
         candidates = [join(self.data_root, name) for name in names]
         for path in candidates:

@@ -18,7 +18,8 @@ DEVKIT_TRUTH = 'ILSVRC2012_validation_ground_truth.txt'
 LAYOUTS = (
     'Set the environment variable IMAGENET_ROOT (or data_root) to a folder that holds '
     'train/<class>/*.JPEG and val/<class>/*.JPEG, or a flat val/ILSVRC2012_val_*.JPEG with '
-    f'val.txt or ILSVRC2012_devkit_t12/data/{DEVKIT_TRUTH} beside it.'
+    f'val.txt or ILSVRC2012_devkit_t12/data/{DEVKIT_TRUTH} beside it. TINY_IMAGENET_ROOT names '
+    'Tiny ImageNet as published: train/<wnid>/images and val/images with val_annotations.txt.'
 )
 Entries = list[tuple[str, int]]
 
@@ -125,7 +126,7 @@ def read_label_file(path: str, classes: Sequence[str], backend_args: dict | None
     """
     index_of = {name: index for index, name in enumerate(classes)}
     entries = []
-    for number, line in enumerate(_read_lines(path, backend_args), 1):
+    for number, line in enumerate(read_lines(path, backend_args), 1):
         where = f'{path}, line {number}'
         parts = line.rsplit(maxsplit=1)
         if len(parts) < 2:
@@ -143,7 +144,7 @@ def read_label_file(path: str, classes: Sequence[str], backend_args: dict | None
     return entries
 
 
-def _read_lines(path: str, backend_args: dict | None) -> list[str]:
+def read_lines(path: str, backend_args: dict | None) -> list[str]:
     """Lines of a text file, stripped; empty lines at its end do not count."""
     try:
         text = get_text(path, backend_args=backend_args)
@@ -202,7 +203,7 @@ def read_devkit(
     index_of = {name: index for index, name in enumerate(classes)}
     extension = os.path.splitext(images[0])[1] if images else '.JPEG'
     entries = []
-    for number, line in enumerate(_read_lines(truth, backend_args), 1):
+    for number, line in enumerate(read_lines(truth, backend_args), 1):
         wnid = wnids.get(int(line)) if line.isdecimal() else None
         if wnid is None:
             raise DataError(

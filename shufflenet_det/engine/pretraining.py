@@ -38,10 +38,14 @@ def require_pretraining(cfg: Config) -> None:
 
     Raises:
         ConfigError: they do not, and no others do: the config does not read the variable, or
-            inherits one that does and has another backbone.
+            inherits one that does and has another backbone; or the backbone starts from others,
+            though what the variable names has set its width, shuffle or pixels.
     """
     weights = _weights()
-    if not weights or is_pretrained(cfg) or is_classifier(cfg):
+    if not weights or is_classifier(cfg):
+        return
+    if is_pretrained(cfg):
+        _require_one_start(cfg, weights)
         return
     if reads_variable(cfg):
         reason = (
@@ -66,13 +70,26 @@ def pretraining_warning(cfg: Config) -> str | None:
     if is_pretrained(cfg) or is_classifier(cfg):
         return None
     if reads_variable(cfg) and _would_reach(cfg):
-        remedy = f'Set {VARIABLE} to an ImageNet checkpoint (a path or URL) to start from it'
+        remedy = (
+            f'Set {VARIABLE} to an ImageNet checkpoint (a name that `tools/convert_weights.py '
+            f'--list` prints, a path or a URL) to start from it'
+        )
     else:
         remedy = _remedy(cfg, 'CHECKPOINT')
     return (
         f'The backbone starts from random weights. {remedy}, unless training from scratch is what '
         f'you want.'
     )
+
+
+def _require_one_start(cfg: Config, weights: str) -> None:
+    key, backbone = _backbone(cfg)
+    own = ((backbone or {}).get('init_cfg') or {}).get('checkpoint')
+    if reads_variable(cfg) and own not in (None, weights):
+        raise ConfigError(
+            f'{key}.init_cfg names {own} and {VARIABLE} names {weights}, which sets width, shuffle '
+            f'and pixels of the config: unset {VARIABLE} to start from the first.'
+        )
 
 
 def _weights() -> str:

@@ -13,11 +13,11 @@ from mmengine.dataset import BaseDataset
 
 from ..common.cli import write_atomically
 from ..common.config import innermost_dataset
+from ..compat.stack import DISTRIBUTIONS, distributions
 from .coco_metric import CheckedCocoMetric
 from .top_k_error import TopKError
 
-PACKAGES = ('shufflenet_det', 'torch', 'torchvision', 'mmdet', 'mmengine', 'numpy', 'pycocotools')
-MMCV_PACKAGES = ('mmcv', 'mmcv-lite')
+PACKAGES = ('shufflenet_det', 'torch', 'torchvision', 'numpy', 'pycocotools')
 
 
 def write_metrics(
@@ -79,12 +79,15 @@ def resolution_of(cfg: Config) -> list[int] | None:
 
 
 def versions(*others: str) -> dict[str, str]:
-    """Versions of Python and of the packages that shape a result, ``others`` among them."""
-    found = {'python': platform.python_version()}
-    for name in (*PACKAGES, *MMCV_PACKAGES, *others):
+    """Versions of Python and of the packages that shape a result, ``others`` among them.
+
+    MMDetection, MMEngine and mmcv are under the names of what really runs, OpenMMLab's or OneDL's.
+    """
+    found = {'python': platform.python_version()} | distributions(tuple(DISTRIBUTIONS))
+    for name in (*PACKAGES, *others):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            # one of the two mmcv packages is always absent, others may be
+            # others may be absent
             continue
     return found

@@ -37,6 +37,7 @@ class TopKError(BaseMetric):
         super().__init__(collect_device, prefix)
         self.topk = tuple(topk)
         self.per_class: dict[str, float] = {}
+        self._readable: dict[str, str] = {}
         self._out: Path | None = None
 
     def keep_results(self, path: str | Path) -> None:
@@ -65,6 +66,9 @@ class TopKError(BaseMetric):
         names = list(map(str, names))
         if self._out is not None:
             write_atomically(self._out, json.dumps(_as_records(results, names)) + '\n')
+        # of wnids, with names for people
+        people = (self.dataset_meta or {}).get('class_names', ())
+        self._readable = {c: f'{c} {p}' for c, p in zip(names, people, strict=False)}
         labels = torch.tensor([result[2] for result in results])
         higher = torch.tensor([result[3] for result in results])
         self.per_class = {
@@ -77,7 +81,10 @@ class TopKError(BaseMetric):
         """The errors, and the classes with the highest of them, as text."""
         rows = [('error', 'percent'), *((k, f'{v:.2f}') for k, v in metrics.items())]
         worst = sorted(self.per_class.items(), key=lambda item: -item[1])[:8]
-        classes = [('class', 'top-1 error'), *((name, f'{v:.1f}') for name, v in worst)]
+        classes = [
+            ('class', 'top-1 error'),
+            *((self._readable.get(name, name), f'{v:.1f}') for name, v in worst),
+        ]
         title = f' the {len(worst)} hardest of {len(self.per_class)} classes '
         return AsciiTable(rows).table + '\n' + AsciiTable(classes, title).table
 

@@ -1,6 +1,7 @@
 """Trained networks as files for engines other than PyTorch."""
 from shufflenet_runtime.description import FORMAT, is_exported, read_description
-from shufflenet_runtime.engines import ENGINES, FORMATS, Engine, engine_named
+from shufflenet_runtime.engine import Engine
+from shufflenet_runtime.engines import ENGINES, FORMATS, engine_named
 from shufflenet_runtime.errors import EngineError
 
 from .errors import ExportError

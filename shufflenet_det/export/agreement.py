@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shufflenet_runtime.engines import Outputs
+from shufflenet_runtime.sessions import Outputs
 
 import numpy as np
 

@@ -3,11 +3,8 @@
 The networks are the trained model's own, the code between them is MMDetection's rewritten without
 lists of structures, so that it traces. It gives the same detections: a test compares them.
 """
-import math
-
 import torch
 from mmdet.models import RPNHead, StandardRoIHead, TwoStageDetector
-from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
 from .detector_settings import (
@@ -15,11 +12,8 @@ from .detector_settings import (
     read_detection_settings,
     read_proposal_settings,
 )
-from .operators import nms, roi_align, top_k
+from .operators import decode, nms, roi_align, top_k
 from .preprocessor import PlainPreprocessor
-
-# of `DeltaXYWHBBoxCoder.decode`
-_MAX_LOG_RATIO = abs(math.log(16 / 1000))
 
 
 class PlainDetector(nn.Module):
@@ -65,7 +59,7 @@ class ProposalStage(nn.Module):
         super().__init__()
         self.settings = read_proposal_settings(head)
         self.head = head
-        self.coder = head.bbox_coder
+        self.coding = head.bbox_coder.means, head.bbox_coder.stds
         self.strides = head.prior_generator.strides
         for level, anchors in enumerate(head.prior_generator.base_anchors):
             self.register_buffer(f'anchors{level}', anchors.float(), persistent=False)
@@ -74,7 +68,7 @@ class ProposalStage(nn.Module):
         """Features of all levels to proposals (P, 4), inside ``border`` (4,)."""
         found = [self._best(i, *self.head.forward_single(x)) for i, x in enumerate(levels)]
         scores = [level_scores for level_scores, _, _ in found]
-        boxes = [decode(self.coder, anchors, deltas, border) for _, anchors, deltas in found]
+        boxes = [decode(a, d, *self.coding, border) for _, a, d in found]
         least = self.settings.min_size
         if least is not None:
             scores = [_without_small(s, b, least) for s, b in zip(scores, boxes, strict=True)]
@@ -119,6 +113,7 @@ class DetectionStage(nn.Module):
         self.finest_scale = extractor.finest_scale
         self.shared = roi_head.shared_head if roi_head.with_shared_head else nn.Identity()
         self.head = roi_head.bbox_head
+        self.coding = self.head.bbox_coder.means, self.head.bbox_coder.stds
 
     def forward(
         self, levels: tuple[Tensor, ...], proposals: Tensor, border: Tensor
@@ -132,7 +127,7 @@ class DetectionStage(nn.Module):
         scores = scores[candidates]
         roi, labels = _divide(candidates, classes)
         row = roi if self.head.reg_class_agnostic else candidates
-        boxes = decode(self.head.bbox_coder, rois[roi], deltas.reshape(-1, 4)[row], border)
+        boxes = decode(rois[roi], deltas.reshape(-1, 4)[row], *self.coding, border)
         apart = boxes
         if not self.settings.class_agnostic:
             # as `batched_nms` does it; the zero is for an image without detections
@@ -160,29 +155,6 @@ class DetectionStage(nn.Module):
 
 # below every score and every logit, and above those of boxes that are too small
 _NO_SCORE, _DROPPED = -1e30, -2e30
-
-
-def decode(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, border: Tensor) -> Tensor:
-    """``coder.decode`` with a traceable border.
-
-    Args:
-        coder: a coder that clips to the border of the image.
-        boxes: (N, 4) as x1, y1, x2, y2 in pixels.
-        deltas: (N, 4).
-        border: (4,), width, height, width, height of the image.
-
-    Returns:
-        (N, 4).
-    """
-    if any(std != 1 for std in coder.stds):
-        deltas = deltas * deltas.new_tensor(coder.stds)
-    if any(mean != 0 for mean in coder.means):
-        deltas = deltas + deltas.new_tensor(coder.means)
-    centre = (boxes[:, :2] + boxes[:, 2:]) * 0.5
-    size = boxes[:, 2:] - boxes[:, :2]
-    centre = centre + size * deltas[:, :2]
-    half = size * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() * 0.5
-    return torch.cat([centre - half, centre + half], dim=1).clamp(min=0).minimum(border)
 
 
 def _align(layer: nn.Module, features: Tensor, boxes: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shufflenet_runtime.description import write_description
-from shufflenet_runtime.engines import FORMATS
-from shufflenet_runtime.packages import require
+from shufflenet_runtime.engines import ENGINES, FORMATS
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -24,15 +23,14 @@ from ..engine.hooks import keys_of, require_complete
 from ..evaluation.report import sha256_of, versions
 from ..weights import check_preprocessing
 from .networks import IMAGE, Exportable, exportable, labels_of
-from .onnx_file import OPSET, WRITERS
+from .onnx_writer import OPSET
 from .pictures import from_files
 from .resizing import read_resize
 from .validation import Checked, choose_pictures, largest, open_and_check
+from .writers import PACKAGES, WRITERS, require_writer
 
-PACKAGES = (
-    'onnx', 'onnxruntime', 'openvino', 'ncnn', 'pnnx', 'opencv-python-headless', 'opencv-python',
-    'pillow',
-)  # fmt: skip
+RECORDED = (*ENGINES, *PACKAGES, 'opencv-python-headless', 'opencv-python', 'pillow')
+"""Packages whose versions an exported folder records."""
 
 
 def check_request(out: str | Path, formats: Sequence[str]) -> Path:
@@ -55,12 +53,8 @@ def check_request(out: str | Path, formats: Sequence[str]) -> Path:
             raise ConfigError(f'unknown format {name!r}: there are {", ".join(FORMATS)}.')
     if out.exists():
         raise ConfigError(f'{out} exists: choose another folder with --out, or remove it.')
-    # every format is made from ONNX, and the library that checks it comes with its extra
-    require('onnx', 'onnx', 'the extra onnx of shufflenet_det')
     for name in formats:
-        FORMATS[name].require()
-        if name == 'ncnn':
-            require('pnnx', 'pnnx', 'the extra ncnn of shufflenet_det')
+        require_writer(name)
     check_writable(out.absolute().parent, '--out')
     return out
 
@@ -102,7 +96,7 @@ def export(
         config_path: for the record.
         checkpoint: path or URL of its weights.
         out: folder to make; it appears when everything in it has been compared.
-        formats: ``'onnx'``, ``'openvino'`` and ``'ncnn'``.
+        formats: names of :data:`shufflenet_runtime.engines.FORMATS`.
         images: pictures and folders of pictures to compare with; by default rendered scenes.
         backbone_only: whether to export the backbone alone.
 
@@ -185,6 +179,6 @@ def _description(
             checkpoint=checkpoint if '://' in checkpoint else Path(checkpoint).name,
             checkpoint_sha256=sha256_of(checkpoint),
         ),
-        versions=versions(*PACKAGES),
+        versions=versions(*RECORDED),
         opset=OPSET,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shufflenet_runtime.engines import Outputs
+from shufflenet_runtime.sessions import Outputs
 
 import numpy as np
 import torch

@@ -1,10 +1,16 @@
-"""Operators that torch does not export as the one ONNX operator that they are.
+"""What is between the networks of a detector, as operators of ONNX.
+
+In numpy, for engines that cannot hold it, the same is in :mod:`shufflenet_runtime.boxes` and
+:mod:`shufflenet_runtime.roi_align`; both are tested with one table of cases.
 
 Run by torch they do what MMDetection does, so a network made of them can be compared with
 MMDetection's before it is exported. Exported, each is a standard operator of ONNX (opset 16), and
 no number of the example image gets into the graph.
 """
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -13,9 +19,30 @@ from torch import Tensor
 from torch.autograd import Function
 from torchvision.ops import roi_align as torchvision_roi_align
 
+# of `DeltaXYWHBBoxCoder.decode`
+_MAX_LOG_RATIO = abs(math.log(16 / 1000))
+_explicit = ContextVar('_explicit', default=False)
+
+
+@contextmanager
+def first_of_equal() -> Iterator[None]:
+    """Export :func:`top_k` for an engine whose TopK takes any of equal values: OpenVINO's.
+
+    There it finds the least value, and what is taken of those equal to it is written out. The
+    result is in the order of the indices; what follows here sorts it by itself. (OpenVINO has a
+    ``stable`` TopK, which takes hundreds of times as long.)
+    """
+    token = _explicit.set(True)
+    try:
+        yield
+    finally:
+        _explicit.reset(token)
+
 
 def top_k(values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """The ``limit`` largest values, or all if there are fewer, largest first.
+
+    Of equal values the first comes first.
 
     Args:
         values: (N,).
@@ -25,6 +52,35 @@ def top_k(values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         Values (K,) and their indices (K,), K = min(N, limit).
     """
     return _TopK.apply(values, limit)
+
+
+def decode(
+    boxes: Tensor,
+    deltas: Tensor,
+    means: Sequence[float],
+    stds: Sequence[float],
+    border: Tensor,
+) -> Tensor:
+    """Boxes that deltas make of others (``DeltaXYWHBBoxCoder``), clipped to the image.
+
+    Args:
+        boxes: (N, 4) as x1, y1, x2, y2 in pixels.
+        deltas: (N, 4), of the centre in parts of the size, and of the logarithm of the size.
+        means, stds: four numbers each, of the deltas.
+        border: (4,), width, height, width, height of the image.
+
+    Returns:
+        (N, 4).
+    """
+    if any(std != 1 for std in stds):
+        deltas = deltas * deltas.new_tensor(stds)
+    if any(mean != 0 for mean in means):
+        deltas = deltas + deltas.new_tensor(means)
+    centre = (boxes[:, :2] + boxes[:, 2:]) * 0.5
+    size = boxes[:, 2:] - boxes[:, :2]
+    centre = centre + size * deltas[:, :2]
+    half = size * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() * 0.5
+    return torch.cat([centre - half, centre + half], dim=1).clamp(min=0).minimum(border)
 
 
 def nms(
@@ -73,15 +129,30 @@ def _constant(g: Any, values: Sequence, dtype: torch.dtype = torch.int64) -> Any
     return g.op('Constant', value_t=torch.tensor(values, dtype=dtype))
 
 
+def _integers(g: Any, flags: Any) -> Any:
+    return g.op('Cast', flags, to_i=torch.onnx.TensorProtoDataType.INT64)
+
+
 class _TopK(Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-        return values.topk(min(limit, len(values)))
+        # torch's own topk takes any of equal values
+        best, indices = values.sort(descending=True, stable=True)
+        return best[:limit], indices[:limit]
 
     @staticmethod
     def symbolic(g: Any, values: Any, limit: int) -> tuple[Any, Any]:
         count = g.op('Min', _constant(g, [limit]), g.op('Shape', values))
         best, indices = g.op('TopK', values, count, outputs=2)
+        if _explicit.get():
+            least = g.op('ReduceMin', best, keepdims_i=1)
+            above, equal = g.op('Greater', values, least), g.op('Equal', values, least)
+            number = g.op('CumSum', _integers(g, equal), _constant(g, 0))
+            room = g.op('Sub', count, g.op('ReduceSum', _integers(g, above), keepdims_i=1))
+            first = g.op('And', equal, g.op('LessOrEqual', number, room))
+            indices = g.op('NonZero', g.op('Or', above, first))
+            indices = g.op('Squeeze', indices, _constant(g, [0]))
+            best = g.op('Gather', values, indices)
         best.setType(values.type().with_sizes([None]))
         indices.setType(values.type().with_sizes([None]).with_dtype(torch.int64))
         return best, indices

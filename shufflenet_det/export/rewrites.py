@@ -3,7 +3,7 @@
 Which of them pays in which engine was measured: docs/engines.md.
 """
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -12,7 +12,6 @@ from torch import nn
 
 from ..models.deploy import DeployConv2d
 from ..models.skeleton import UnitNet
-from .dimensions import name_dimensions
 from .plain_unit import PlainUnit, filled, plain_units, replace_weights, use_plain_units
 from .preprocessor import PlainPreprocessor
 
@@ -112,17 +111,4 @@ def read_planes(ir: Element) -> None:
             layer.find('data').set('PrimitivesPriority', 'cpu:jit_avx512,cpu:jit_avx2')
 
 
-_ORDERS = Rewrite('shuffle of the first unit in its convolution', take_orders)
-REWRITES: Mapping[str, Sequence[Rewrite]] = {
-    'onnx': (
-        Rewrite('names for the dimensions', graph=name_dimensions),
-        Rewrite('division in the first convolution', fold_division),
-        _ORDERS,
-        Rewrite('bottlenecks of a multiple of 4 channels', align_bottlenecks),
-        Rewrite('stem of a multiple of 16 channels', fill_stem),
-        Rewrite('groups of a multiple of 16 channels', fill_groups),
-    ),
-    'openvino': (_ORDERS, Rewrite('first convolution on planes', layers=read_planes)),
-    'ncnn': (),
-}
-"""By format, in the order in which they are done."""
+ORDERS = Rewrite('shuffle of the first unit in its convolution', take_orders)

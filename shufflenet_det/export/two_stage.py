@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
-from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
 from .detector import DetectionStage, PlainDetector, ProposalStage
@@ -91,7 +90,7 @@ def describe(detector: PlainDetector, rows: bool) -> dict[str, Any]:
         detections=dict(
             num_classes=detector.detect.head.num_classes,
             class_agnostic_boxes=detector.detect.head.reg_class_agnostic,
-            **_coder(detector.detect.head.bbox_coder),
+            **_coding(detector.detect),
             **asdict(detector.detect.settings),
         ),
     )
@@ -110,7 +109,7 @@ def _proposals(stage: ProposalStage) -> dict[str, Any]:
     return dict(
         strides=[list(map(int, stride)) for stride in stage.strides],
         anchors=[getattr(stage, f'anchors{level}').tolist() for level in levels],
-        **_coder(stage.coder),
+        **_coding(stage),
         **asdict(stage.settings),
     )
 
@@ -128,5 +127,6 @@ def _rois(stage: DetectionStage) -> dict[str, Any]:
     )
 
 
-def _coder(coder: DeltaXYWHBBoxCoder) -> dict[str, Any]:
-    return dict(means=list(coder.means), stds=list(coder.stds))
+def _coding(stage: ProposalStage | DetectionStage) -> dict[str, Any]:
+    means, stds = map(list, stage.coding)
+    return dict(means=means, stds=stds)

@@ -5,7 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from shufflenet_runtime.engines import Engine, Outputs, Session
+from shufflenet_runtime.engine import Engine
+from shufflenet_runtime.sessions import Outputs, Session
 
 import numpy as np
 

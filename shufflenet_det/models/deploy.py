@@ -1,16 +1,16 @@
 """Networks for prediction only: convolutions with all folded into them that can be."""
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
 from mmcv.cnn import ConvModule
 from mmcv.cnn.utils import fuse_conv_bn
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..common.errors import ConfigError
-from .fast import every_module_is_observed, is_observed
-from .onednn import convolve_fused, fuses, pack, size_class
+from .fast import infers_here, is_observed
+from .onednn import convolve, convolve_fused, prepare
 
 # weights are kept in the order for as many sizes of maps, each convolution's own
 _MOST_SIZES = 16
@@ -34,7 +34,7 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     _replace(model, lambda child: isinstance(child, ConvModule) and _folds(child))
     # a convolution and a batch norm one after the other, as ResNet of MMDetection has them
     fuse_conv_bn(model)
-    _replace(model, _is_left)
+    _replace(model, _is_usual)
     model.requires_grad_(False)
     return model
 
@@ -48,21 +48,17 @@ def _replace(parent: nn.Module, chosen: Callable[[nn.Module], bool]) -> None:
 
 
 def _folds(layer: ConvModule) -> bool:
-    conv, norm = layer.conv, layer.norm if layer.with_norm else None
+    norm = layer.norm if layer.with_norm else None
     return (
-        isinstance(conv, nn.Conv2d)
-        and type(conv).forward is nn.Conv2d.forward
-        and conv.padding_mode == 'zeros'
-        and not isinstance(conv.padding, str)
-        and not layer.with_explicit_padding
-        and not layer.with_spectral_norm
+        _is_usual(layer.conv)
+        and not (layer.with_explicit_padding or layer.with_spectral_norm)
         and layer.order == ('conv', 'norm', 'act')
         and (norm is None or (isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats))
-        and not any(map(is_observed, layer.modules()))
+        and not is_observed(*layer.modules())
     )
 
 
-def _is_left(conv: nn.Module) -> bool:
+def _is_usual(conv: nn.Module) -> bool:
     return (
         type(conv) is nn.Conv2d
         and conv.padding_mode == 'zeros'
@@ -71,17 +67,17 @@ def _is_left(conv: nn.Module) -> bool:
     )
 
 
-def runs_fused(x: Tensor) -> bool:
-    """Whether convolutions of ``x`` in their deploy form run on oneDNN's fused kernels now."""
-    return (
-        not (torch.is_grad_enabled() and x.requires_grad)
-        and fuses(x)
-        and x.numel() > 0
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.jit.is_tracing()
-        and not torch.compiler.is_compiling()
-        and not every_module_is_observed()
-    )
+def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution with the running statistics of the batch norm behind it and
+    all else of that folded in."""
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
+    if norm.affine:
+        scale = scale * norm.weight
+        bias = torch.addcmul(norm.bias, mean, scale, value=-1)
+    else:
+        bias = -mean * scale
+    return conv.weight * scale.view(-1, 1, 1, 1), bias
 
 
 class DeployConv2d(nn.Module):
@@ -93,15 +89,25 @@ class DeployConv2d(nn.Module):
         conv: the convolution; zero padding.
         norm: the batch norm behind it, whose running statistics are used.
         act: the activation behind that.
+
+    Attributes:
+        fused: whether the fused kernels may run.
+        packs: whether they get the weight in their own order.
     """
+
+    fused: bool = True
+    packs: bool = True
 
     def __init__(
         self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None, act: nn.Module | None = None
     ) -> None:
         super().__init__()
-        weight, bias = _folded(conv, norm)
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        weight, bias = conv.weight, conv.bias
+        if norm is not None:
+            # in double precision, because a variance may be tiny
+            weight, bias = fold(copy.deepcopy(conv).double(), copy.deepcopy(norm).double())
+        self.weight = _constant(weight, conv.weight.dtype)
+        self.bias = None if bias is None else _constant(bias, conv.weight.dtype)
         self.in_channels, self.out_channels = conv.in_channels, conv.out_channels
         self.kernel_size, self.stride, self.padding = conv.kernel_size, conv.stride, conv.padding
         self.dilation, self.groups = conv.dilation, conv.groups
@@ -109,7 +115,7 @@ class DeployConv2d(nn.Module):
         self.act = nn.Identity() if act is None or self.relu else act
         self._where = self.stride, self.padding, self.dilation, self.groups
         # by the class of the map's size
-        self._packed: dict[int, Tensor] = {}
+        self._prepared: dict[int, tuple] = {}
 
     @classmethod
     def of(cls, layer: ConvModule | nn.Conv2d) -> Self:
@@ -122,28 +128,26 @@ class DeployConv2d(nn.Module):
             layer.activate if layer.with_activation else None,
         )
 
-    def forward(self, x: Tensor, add: Tensor | None = None, relu: bool = False) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False, add: Tensor | None = None) -> Tensor:
         """Convolve (N, C, H, W), add ``add``, then activate; ``relu``: as if ReLU were its own."""
-        if runs_fused(x):
-            return self.act(self.run_fused(x, add, relu))
-        x = F.conv2d(x, self.weight, self.bias, *self._where)
-        x = x if add is None else x + add
-        return self.act(F.relu(x) if relu or self.relu else x)
+        if self.fused and infers_here(x):
+            return self.act(self.run_fused(x, relu, add))
+        usual = prepare(self.weight, self.bias, *self._where)
+        return self.act(convolve(x, usual, relu or self.relu, add))
 
-    def run_fused(self, x: Tensor, add: Tensor | None = None, relu: bool = False) -> Tensor:
-        """As :meth:`forward` up to another activation than ReLU, where :func:`runs_fused`."""
-        weight = self.packed(x.shape)
-        return convolve_fused(x, weight, self.bias, *self._where, relu or self.relu, add)
-
-    def packed(self, shape: Sequence[int]) -> Tensor:
-        """The weight in the order that the kernel reads for maps of ``shape`` (N, C, H, W)."""
-        size = size_class(shape)
-        weight = self._packed.get(size)
-        if weight is None:
-            if len(self._packed) == _MOST_SIZES:
-                self._packed.clear()
-            weight = self._packed[size] = pack(self.weight, *self._where, shape)
-        return weight
+    def run_fused(self, x: Tensor, relu: bool = False, add: Tensor | None = None) -> Tensor:
+        """As :meth:`forward` but for another activation than ReLU, where :func:`.infers_here`."""
+        shape = x.shape
+        pixels = shape[2] * shape[3]
+        # larger maps share an order with those of nearly their size
+        size = pixels if pixels < 128 else 127 + pixels.bit_length()
+        prepared = self._prepared.get(size)
+        if prepared is None:
+            if len(self._prepared) == _MOST_SIZES:
+                self._prepared.clear()
+            prepared = prepare(self.weight, self.bias, *self._where, shape if self.packs else None)
+            self._prepared[size] = prepared
+        return convolve_fused(x, prepared, relu or self.relu, add)
 
     def train(self, mode: bool = True) -> Self:
         """Refuse training mode: there are no statistics left to train."""
@@ -155,35 +159,19 @@ class DeployConv2d(nn.Module):
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Self:
         # moved or converted, its weight is another
-        self._packed = {}
+        self._prepared = {}
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._packed = {}
+        self._prepared = {}
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | dict(_packed={})
+        return self.__dict__ | dict(_prepared={})
 
     def extra_repr(self) -> str:
-        return (
-            f'{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, '
-            f'stride={self.stride}, groups={self.groups}, relu={self.relu}'
-        )
+        return f'{self.in_channels}, {self.out_channels}, {self._where}, relu={self.relu}'
 
 
-@torch.no_grad()
-def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
-    weight, bias = conv.weight.clone(), None if conv.bias is None else conv.bias.clone()
-    if norm is None:
-        return weight, bias
-    # in double precision, because a variance may be tiny
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    shift = -norm.running_mean.double() if bias is None else bias.double() - norm.running_mean
-    if norm.affine:
-        scale = scale * norm.weight
-    shift = shift * scale
-    if norm.affine:
-        shift = shift + norm.bias
-    folded = weight.double() * scale.view(-1, 1, 1, 1)
-    return folded.to(weight.dtype), shift.to(weight.dtype)
+def _constant(values: Tensor, dtype: torch.dtype) -> nn.Parameter:
+    return nn.Parameter(values.detach().to(dtype, copy=True), requires_grad=False)

@@ -1,6 +1,6 @@
 """Convolutions of oneDNN with what follows them fused, which torch has for CPU but not as layers.
 
-They run where torch was built with oneDNN, in float32 (:func:`fuses`).
+They run where torch was built with oneDNN, in float32 (:func:`fuses`), and have no gradients.
 """
 from collections.abc import Sequence
 from functools import cache
@@ -8,6 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Pair = tuple[int, int]
 
 
 @cache
@@ -24,36 +26,29 @@ def fuses(x: Tensor) -> bool:
     return x.device.type == 'cpu' and x.dtype == torch.float32 and is_available()
 
 
-def convolve_fused(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
-    relu: bool = False,
-    add: Tensor | None = None,
-) -> Tensor:
-    """Convolve, then add ``add``, then take the positive part, where :func:`fuses`. No gradients.
+def convolve(x: Tensor, prepared: tuple, relu: bool = False, add: Tensor | None = None) -> Tensor:
+    """Convolve, then add ``add``, then take the positive part, one by one and with gradients.
 
     Args:
         x: (N, C, H, W).
-        weight: (C', C / groups, h, w), as it is or from :func:`pack`.
-        bias: (C').
-        stride, padding, dilation, groups: of the convolution.
+        prepared: what :func:`prepare` returned, without a shape.
         relu: whether to take the positive part.
         add: shaped like the result.
     """
+    weight, bias, padding, stride, dilation, groups = prepared
+    x = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    x = x if add is None else x + add
+    return F.relu(x) if relu else x
+
+
+def convolve_fused(
+    x: Tensor, prepared: tuple, relu: bool = False, add: Tensor | None = None
+) -> Tensor:
+    """As :func:`convolve`, where :func:`fuses`; the weight may be in the kernel's order."""
     run, run_and_add = _kernels()
     if add is None:
-        return run(
-            x, weight, bias, padding, stride, dilation, groups, 'relu' if relu else 'none', [], ''
-        )
-    return run_and_add(
-        x, add, weight, bias, padding, stride, dilation, groups, 'add', 1.0,
-        'relu' if relu else None, [], '',
-    )  # fmt: skip
+        return run(x, *prepared, 'relu' if relu else 'none', (), '')
+    return run_and_add(x, add, *prepared, 'add', 1.0, 'relu' if relu else None, (), '')
 
 
 @cache
@@ -63,80 +58,44 @@ def _kernels() -> tuple:
     return name.default, name.binary
 
 
-def accumulate(
-    total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, fused: bool
-) -> Tensor:
-    """Add a 1x1 convolution of ``x`` to ``total``, whose memory is used. TorchScript compiles it.
-
-    Args:
-        total, x: (N, C', H, W) and (N, C, H, W).
-        weight, bias: of the convolution.
-        groups: of the convolution.
-        fused: what :func:`fuses` says.
-    """
-    if not fused:
-        return total.add_(F.conv2d(x, weight, bias, groups=groups))
-    scalars: list[int | float | complex | None] = []
-    return torch.ops.mkldnn._convolution_pointwise_(
-        total, x, weight, bias, [0, 0], [1, 1], [1, 1], groups, 'add', 1.0, None, scalars, ''
-    )
-
-
 def add_and_relu(
-    x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, added: Tensor | None, fused: bool
+    x: Tensor, weight: Tensor, bias: Tensor, groups: int, add: Tensor | None
 ) -> Tensor:
-    """A 1x1 convolution, then ``added`` if there is any, then ReLU. TorchScript compiles it.
+    """A 1x1 convolution, then ``add`` if there is any, then ReLU."""
+    run = convolve_fused if fuses(x) else convolve
+    return run(x, prepare(weight, bias, (1, 1), (0, 0), (1, 1), groups), True, add)
 
-    Args:
-        x: (N, C, H, W).
-        weight, bias: of the convolution.
-        groups: of the convolution.
-        added: (N, C', H, W).
-        fused: what :func:`fuses` says.
-    """
-    if not fused:
-        out = F.conv2d(x, weight, bias, groups=groups)
-        if added is not None:
-            out.add_(added)
-        return out.relu_()
-    scalars: list[int | float | complex | None] = []
-    if added is None:
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, [0, 0], [1, 1], [1, 1], groups, 'relu', scalars, ''
-        )
-    return torch.ops.mkldnn._convolution_pointwise(
-        x, added, weight, bias, [0, 0], [1, 1], [1, 1], groups, 'add', 1.0, 'relu', scalars, ''
+
+def accumulate(total: Tensor, x: Tensor, weight: Tensor, groups: int) -> Tensor:
+    """Add a 1x1 convolution of ``x`` (N, C, H, W) to ``total`` (N, C', H, W), which is changed."""
+    if not fuses(x):
+        return total.add_(F.conv2d(x, weight, groups=groups))
+    return torch.ops.mkldnn._convolution_pointwise_.binary(
+        total, x, weight, None, (0, 0), (1, 1), (1, 1), groups, 'add', 1.0, None, [], ''
     )
 
 
-def pack(
+def prepare(
     weight: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    bias: Tensor | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
     groups: int,
-    shape: Sequence[int],
-) -> Tensor:
-    """The weight in the order in which the kernel reads it, for :func:`convolve_fused` only.
-
-    The order depends on the size of the map. With the order for another one the result is the
-    same, but the kernel puts the weight in order anew each time, which takes up to ten times as
-    long as the convolution: see :func:`size_class`.
+    shape: Sequence[int] | None = None,
+) -> tuple:
+    """A convolution, for :func:`convolve` and :func:`convolve_fused`.
 
     Args:
-        weight, stride, padding, dilation, groups: of the convolution.
-        shape: of its input.
+        weight, bias, stride, padding, dilation, groups: of the convolution.
+        shape: (N, C, H, W); puts the weight in the order in which the kernel reads it for maps of
+            this size. With the order for another one the result is the same, but the kernel puts
+            the weight in order anew each time, which takes up to ten times as long as the
+            convolution. By measurements, 64 and 100 pixels are limits between orders, or numbers
+            near these, depending on the channels; above, none was found.
     """
-    return torch.ops.mkldnn._reorder_convolution_weight(
-        weight, padding, stride, dilation, groups, list(shape)
-    )
-
-
-def size_class(shape: Sequence[int]) -> int:
-    """Equal for maps (N, C, H, W) for which weights have the same order.
-
-    By measurements, 64 and 100 pixels are limits between orders, or numbers near these, depending
-    on the channels; above, none was found.
-    """
-    pixels = shape[2] * shape[3]
-    return pixels if pixels < 128 else 127 + pixels.bit_length()
+    if shape is not None:
+        weight = torch.ops.mkldnn._reorder_convolution_weight(
+            weight, padding, stride, dilation, groups, list(shape)
+        )
+    return weight, bias, padding, stride, dilation, groups

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from ..common.errors import ConfigError
 from .norm import eval_batch_norms
-from .shuffle_unit import run_units
 from .staged import with_channels_last
 
 
@@ -25,6 +24,7 @@ class SharedRoIStage(Sequential):
         init_cfg: initialisation; by default that of the backbone.
 
     Attributes:
+        stage: as given.
         out_channels: channels of the output (N, out_channels, ceil(H / 2), ceil(W / 2)).
     """
 
@@ -43,6 +43,7 @@ class SharedRoIStage(Sequential):
                 f'{backbone["type"]} has no stage {stage} in `layers` to share with the RoI head.'
             )
         super().__init__(*donor.layers[stage - 1], init_cfg=init_cfg or donor.init_cfg)
+        self.stage = stage
         self.norm_eval = norm_eval
         self.channels_last = getattr(donor, 'channels_last', False)
         (self.out_channels,) = donor.out_channels
@@ -50,7 +51,7 @@ class SharedRoIStage(Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """RoI features (K, C, H, W) to (K, out_channels, ceil(H / 2), ceil(W / 2))."""
         x = with_channels_last(x) if self.channels_last else x
-        return run_units(self, x).contiguous()
+        return super().forward(x).contiguous()
 
     def train(self, mode: bool = True) -> 'SharedRoIStage':
         """Switch to training mode; with ``norm_eval`` batch norms stay in evaluation mode."""

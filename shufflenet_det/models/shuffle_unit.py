@@ -1,5 +1,6 @@
 """The ShuffleNet unit: pointwise group convolution, channel shuffle, depthwise convolution."""
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer
@@ -7,52 +8,24 @@ from mmdet.models.layers import SELayer
 from torch import Tensor, nn
 
 from ..common.errors import ConfigError
-from .deploy import DeployConv2d, runs_fused
+from .deploy import DeployConv2d, fold
 from .fast import (
-    evaluates_as_function,
+    Norm,
+    Parameters,
+    infers_here,
     is_observed,
-    run_deployed,
-    run_evaluated,
-    train_units,
-    trains_as_function,
+    is_plain,
+    train_unit,
     trains_here,
 )
-from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups
+from .fast import Unit as FastUnit
+from .onednn import convolve, convolve_fused, prepare
+from .shuffle import SHUFFLES, channel_shuffle, shuffle_groups, shuffle_pixels
 from .unit import Unit, layer_settings
 from .widths import BOTTLENECK_RATIO, SE_RATIO
 
-UnitsFunction = Callable[[Sequence['ShuffleUnit'], Tensor], Tensor]
-
-
-def run_units(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """Modules one after another; ShuffleNet units as one function where that can be.
-
-    Args:
-        modules: units and others, each called with the result of the one before.
-        x: (N, C, H, W).
-    """
-    trains, infers = trains_here(x), runs_fused(x)
-    pending: list[ShuffleUnit] = []
-    function = None
-    for module in modules:
-        own = module.function(trains, infers) if _joins(module) else None
-        if pending and own is not function:
-            x, pending = function(pending, x), []
-        if own is None:
-            x = module(x)
-        else:
-            pending.append(module)
-        function = own
-    return function(pending, x) if pending else x
-
-
-def _joins(module: nn.Module) -> bool:
-    """Whether a module can be run in one function with those before and after it."""
-    return (
-        isinstance(module, ShuffleUnit)
-        and not is_observed(module)
-        and not (module.with_cp and torch.is_grad_enabled())
-    )
+FoldedConvolution = Callable[..., Tensor]
+"""``(x, relu=False, add=None)`` to the convolution of ``x`` plus ``add``, or the positive part."""
 
 
 class ShuffleUnit(Unit):
@@ -76,8 +49,8 @@ class ShuffleUnit(Unit):
         with_cp: recompute the unit in the backward pass to save memory.
 
     Attributes:
-        fast: whether training and evaluation on CPU run as one function (:mod:`.fast`), which
-            gives the same results, but no gradients of gradients.
+        fast: whether its layers on CPU may run as one function (:mod:`.fast`) or with norms folded
+            into convolutions, which gives the same results, but no gradients of gradients.
     """
 
     fast: bool = True
@@ -143,9 +116,12 @@ class ShuffleUnit(Unit):
         self.act = build_activation_layer(act_cfg)
 
     def _forward(self, x: Tensor) -> Tensor:
-        function = self.function(trains_here(x), runs_fused(x))
-        if function is not None:
-            return function([self], x)
+        trains = trains_here(x)
+        if trains and self.trains_as_function():
+            return train_unit(self.as_tensors(), x)
+        convolutions = self._folded_convolutions(trains, infers_here(x))
+        if convolutions:
+            return self._run_folded(x, *convolutions)
         out = self.depthwise_conv3x3_bn(self.g_conv_1x1_compress(x))
         if self.shuffle_groups > 1:
             out = channel_shuffle(out, self.shuffle_groups)
@@ -161,28 +137,79 @@ class ShuffleUnit(Unit):
         own = self._modules
         return own['g_conv_1x1_compress'], own['depthwise_conv3x3_bn'], own['g_conv_1x1_expand']
 
-    def function(self, trains: bool, infers: bool) -> UnitsFunction | None:
-        """The function that runs units like this one, one after another, or none.
+    def trains_as_function(self) -> bool:
+        """Whether :meth:`as_tensors` tells all of a training step."""
+        return self.training and self._is_plain() and all(
+            layer.norm.training for layer in self.conv_layers
+        )
+
+    def as_tensors(self) -> FastUnit:
+        """All that a training step needs, for :func:`.fast.train_unit`."""
+        parameters: list[Tensor] = []
+        norms = []
+        for layer in self.conv_layers:
+            norm = layer.norm
+            parameters += layer.conv.weight, norm.weight, norm.bias
+            norms.append(
+                Norm(
+                    norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum,
+                    norm.eps,
+                )
+            )  # fmt: skip
+        return FastUnit(Parameters(*parameters), tuple(norms), self.stride, self.shuffle_groups)
+
+    def _is_plain(self) -> bool:
+        """Whether it is made of convolutions, batch norms and ReLU alone, which nobody observes."""
+        return self._ends_in_relu() and all(map(is_plain, self.conv_layers))
+
+    def _ends_in_relu(self) -> bool:
+        own = self._modules
+        return self.fast and type(own['se']) is nn.Identity and type(own['act']) is nn.ReLU
+
+    def _folded_convolutions(self, trains: bool, infers: bool) -> list[FoldedConvolution] | None:
+        """Its convolutions with the norms folded in, where they can and that is faster.
+
+        In the deploy form they are. In evaluation they are folded for each batch anew, because
+        nobody tells when a parameter has changed; where gradients are wanted, autograd takes those
+        of the folding, too.
 
         Args:
             trains: what :func:`.fast.trains_here` says of the input.
-            infers: what :func:`.deploy.runs_fused` says of it.
+            infers: what :func:`.fast.infers_here` says of it.
         """
-        if trains and trains_as_function(self):
-            return train_units
-        if infers and self._is_deployed():
-            return run_deployed
-        if infers and not torch.is_grad_enabled() and evaluates_as_function(self):
-            return run_evaluated
-        return None
+        layers = compress, depthwise, expand = self.conv_layers
+        if type(compress) is type(depthwise) is type(expand) is DeployConv2d:
+            own = infers and compress.relu and compress.fused and depthwise.fused and expand.fused
+            fits = own and self._ends_in_relu() and not is_observed(*layers)
+            return [layer.run_fused for layer in layers] if fits else None
+        if infers and not torch.is_grad_enabled():
+            run = convolve_fused
+        elif trains:
+            run = convolve
+        else:
+            return None
+        if not self._is_plain() or any(layer.norm.training for layer in layers):
+            return None
+        return [partial(run, prepared=_folded(layer)) for layer in layers]
 
-    def _is_deployed(self) -> bool:
-        """Whether the convolutions are in their deploy form and the last can do what follows."""
-        layers, own = self.conv_layers, self._modules
-        return (
-            all(type(layer) is DeployConv2d for layer in layers)
-            and type(layers[0]._modules['act']) is nn.Identity
-            and isinstance(own['se'], nn.Identity)
-            and type(own['act']) is nn.ReLU
-            and not any(map(is_observed, layers))
-        )
+    def _run_folded(
+        self,
+        x: Tensor,
+        compress: FoldedConvolution,
+        depthwise: FoldedConvolution,
+        expand: FoldedConvolution,
+    ) -> Tensor:
+        out = depthwise(compress(x, relu=True))
+        if self.shuffle_groups > 1:
+            out = shuffle_pixels(out, self.shuffle_groups, native=not out.requires_grad)
+        if self.stride == 1:
+            return expand(out, relu=True, add=x)
+        return torch.cat((self.avgpool(x), expand(out, relu=True)), dim=1)
+
+
+def _folded(layer: ConvModule) -> tuple:
+    """A convolution with its norm folded in."""
+    own = layer._modules
+    conv = own['conv']
+    weight, bias = fold(conv, own[layer.norm_name])
+    return prepare(weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)

@@ -2,10 +2,8 @@
 from collections.abc import Callable, Sequence
 
 from mmcv.cnn import ConvModule
-from torch import Tensor, nn
+from torch import nn
 
-from .fast import is_observed, stem_fits, train_stem
-from .shuffle_unit import run_units
 from .staged import StagedBackbone
 from .unit import layer_settings
 from .widths import STAGE_BLOCKS
@@ -27,13 +25,8 @@ class UnitNet(StagedBackbone):
         blocks: units in each stage.
         conv_cfg, norm_cfg, act_cfg: layers, as everywhere in MMDetection.
         out_indices, frozen_stages, norm_eval, init_cfg: as in :class:`StagedBackbone`.
-
-    Attributes:
-        fast_stem: whether training on CPU runs the stem as one function (:mod:`.fast`), which gives
-            the same results.
     """
 
-    fast_stem: bool = True
     stem_names = ('conv1', 'maxpool')
 
     def __init__(
@@ -68,10 +61,3 @@ class UnitNet(StagedBackbone):
             ]
             self.layers.append(nn.Sequential(first, *rest))
         self._freeze_stages()
-
-    def _run_level(self, level: int, modules: list[nn.Module], x: Tensor) -> Tensor:
-        if level == 0 and self.fast_stem and stem_fits(self.conv1, self.maxpool, x):
-            return train_stem(self.conv1, x)
-        if level > 0 and not is_observed(modules[0]):
-            return run_units(modules[0], x)
-        return super()._run_level(level, modules, x)

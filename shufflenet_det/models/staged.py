@@ -83,15 +83,11 @@ class StagedBackbone(BaseModule):
             x = with_channels_last(x)
         outs = []
         for level, modules in enumerate(self.levels()):
-            x = self._run_level(level, modules, x)
+            for module in modules:
+                x = module(x)
             if level in self.out_indices:
                 outs.append(x.contiguous())
         return tuple(outs)
-
-    def _run_level(self, level: int, modules: list[nn.Module], x: Tensor) -> Tensor:
-        for module in modules:
-            x = module(x)
-        return x
 
     def _freeze_stages(self) -> None:
         for modules in self.levels()[: self.frozen_stages + 1]:

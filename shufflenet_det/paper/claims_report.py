@@ -1,97 +1,183 @@
-"""What the experiments of :mod:`.claims` found: tables, a file and a picture."""
+"""What the experiments of :mod:`.claims` found: tables, a file and pictures, from records."""
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 
 from ..common.cli import write_atomically
-from .claims import CLAIMS, NETWORKS, verdict
+from ..common.errors import DataError
+from ..common.tables import Column, Table, markdown_table
+from .claims import CLAIMS, NETWORKS, compared, paper_error
+from .records import Record, require_one_recipe
 
-Errors = Mapping[str, Sequence[float]]
+TABLES, JSON, ERRORS, CURVES = FILES = (
+    'claims-tables.md',
+    'claims.json',
+    'claims.png',
+    'claims-curves.png',
+)
+_NETWORK_COLUMNS = (
+    Column('network', 'network'),
+    Column('paper', "paper's error, ImageNet", '.1f'),
+    Column('error', 'top-1 error', '.1f'),
+    Column('spread', 'standard deviation', '.1f'),
+    Column('seeds', 'by seed'),
+    Column('top5', 'top-5 error', '.1f'),
+    Column('training', 'in training', '.1f'),
+)
+_CLAIM_COLUMNS = (
+    Column('about', 'claim'),
+    Column('better', 'better'),
+    Column('worse', 'worse'),
+    Column('paper', "paper's gain", '+.1f'),
+    Column('difference', 'our gain', '+.1f'),
+    Column('p_value', 'p', '.3f'),
+    Column('verdict', 'here'),
+)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return '\n'.join(f'| {" | ".join(row)} |' for row in (header, ['---'] * len(header), *rows))
+def by_network(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The records of each network by seed, in the order of ``NETWORKS``.
 
-
-def networks_table(errors: Errors) -> str:
-    """Mean, standard deviation and single top-1 errors in percent by network, as Markdown."""
-    rows = [
-        (
-            name,
-            f'{mean(errors[name]):.1f}',
-            f'{stdev(errors[name]):.1f}' if len(errors[name]) > 1 else '',
-            ', '.join(f'{e:.1f}' for e in errors[name]),
-        )
+    Raises:
+        DataError: a record is of a network that is in no claim.
+    """
+    for record in records:
+        if record.network not in NETWORKS:
+            raise DataError(f'{record.source}: {record.network} is in none of the comparisons.')
+    found = {
+        name: sorted((r for r in records if r.network == name), key=lambda r: r.seed)
         for name in NETWORKS
-        if name in errors
-    ]
-    return _table(('network', 'mean error', 'standard deviation', 'by seed'), rows)
+    }
+    return {name: runs for name, runs in found.items() if runs}
 
 
-def compared(errors: Errors) -> list[dict]:
-    """Every claim of which both networks have two results or more, with its verdict."""
-    found = []
-    for claim in CLAIMS:
-        better, worse = errors.get(claim.better, ()), errors.get(claim.worse, ())
-        if min(len(better), len(worse)) < 2:
-            continue
-        difference, p_value, word = verdict(better, worse)
-        found.append(
+def errors_of(records: Sequence[Record]) -> dict[str, list[float]]:
+    """Top-1 errors in percent over the seeds, by network.
+
+    Raises:
+        DataError: networks of one comparison were trained differently.
+    """
+    runs = by_network(records)
+    for about in dict.fromkeys(claim.about for claim in CLAIMS):
+        names = {n for c in CLAIMS if c.about == about for n in (c.better, c.worse)}
+        require_one_recipe([r for name in NETWORKS if name in names for r in runs.get(name, ())],
+                           about)
+    return {name: [run.top1_error for run in of_name] for name, of_name in runs.items()}
+
+
+def networks_table(records: Sequence[Record]) -> str:
+    """Errors in percent by network, as Markdown."""
+    rows = []
+    for name, runs in by_network(records).items():
+        errors = [run.top1_error for run in runs]
+        training = [run.train_top1_error for run in runs if run.train_top1_error is not None]
+        rows.append(
             dict(
-                about=claim.about,
-                better=claim.better,
-                worse=claim.worse,
-                paper=claim.paper and round(claim.paper[1] - claim.paper[0], 1),
-                difference=difference,
-                p_value=p_value,
-                verdict=word,
+                network=name,
+                paper=paper_error(name),
+                error=mean(errors),
+                spread=stdev(errors) if len(errors) > 1 else None,
+                seeds=', '.join(f'{error:.1f}' for error in errors),
+                top5=mean(run.top5_error for run in runs),
+                training=mean(training) if training else None,
             )
         )
-    return found
+    return markdown_table(Table('', _NETWORK_COLUMNS, rows))
 
 
-def claims_table(errors: Errors) -> str:
+def claims_table(records: Sequence[Record]) -> str:
     """Claims, the paper's difference, ours, and what is seen, as Markdown."""
-    rows = [
-        (
-            c['about'],
-            c['better'],
-            c['worse'],
-            '' if c['paper'] is None else f'{c["paper"]:+.1f}',
-            f'{c["difference"]:+.1f}',
-            f'{c["p_value"]:.3f}',
-            c['verdict'],
-        )
-        for c in compared(errors)
-    ]
-    header = ('claim', 'better', 'worse', "paper's gain", 'our gain', 'p', 'here')
-    return _table(header, rows)
+    return markdown_table(Table('', _CLAIM_COLUMNS, compared(errors_of(records))))
 
 
-def write_report(errors: Errors, folder: Path) -> None:
-    """Write ``claims.md`` (tables), ``claims.json`` and ``claims.png`` into a folder."""
-    text = f'{networks_table(errors)}\n\n{claims_table(errors)}\n'
-    write_atomically(folder / 'claims.md', text)
-    content = dict(errors={name: list(e) for name, e in errors.items()}, claims=compared(errors))
-    write_atomically(folder / 'claims.json', json.dumps(content, indent=2) + '\n')
-    plot(errors, folder / 'claims.png')
+def recipe_text(records: Sequence[Record]) -> str:
+    """How many runs there are, on what and how they were trained."""
+    recipes = dict.fromkeys(
+        f'{r.data}, {", ".join(f"{k} {v:g}" for k, v in r.recipe.items())}; {r.device}, '
+        f'{r.precision}, torch {r.versions.get("torch", "?")}'
+        for r in records
+    )
+    hours = sum(r.seconds for r in records) / 3600
+    return f'{len(records)} runs, {hours:.1f} hours in all: {" / ".join(recipes)}'
 
 
-def plot(errors: Errors, path: Path) -> None:
+def tables_text(records: Sequence[Record]) -> str:
+    """All that is said in words."""
+    parts = recipe_text(records), networks_table(records), claims_table(records)
+    return '\n\n'.join(parts) + '\n'
+
+
+def write_report(records: Sequence[Record], folder: Path) -> None:
+    """Write the ``FILES`` into a folder: tables, figures, and the pictures of errors and curves.
+
+    Raises:
+        DataError: what is to be compared was trained differently; nothing is written.
+    """
+    errors = errors_of(records)
+    write_atomically(folder / TABLES, tables_text(records))
+    content = dict(
+        errors=errors,
+        claims=compared(errors),
+        runs=[{k: v for k, v in asdict(r).items() if k not in ('curves', 'source')}
+              for r in records],
+    )
+    write_atomically(folder / JSON, json.dumps(content, indent=2) + '\n')
+    plot_errors(errors, folder / ERRORS)
+    plot_curves(by_network(records), folder / CURVES)
+
+
+def plot_errors(errors: dict[str, list[float]], path: Path) -> None:
     """Top-1 errors of every network: a mark for each seed, a bar for the mean."""
     from matplotlib.figure import Figure
 
-    names = [name for name in NETWORKS if name in errors]
+    names = list(errors)[::-1]
     figure = Figure(figsize=(8, 0.34 * len(names) + 1.2), layout='constrained')
     axes = figure.add_subplot()
-    for row, name in enumerate(reversed(names)):
+    for row, name in enumerate(names):
         ours = name.startswith('shufflenet') and not name.endswith('noshuffle')
         axes.barh(row, mean(errors[name]), color='#0072b2' if ours else '#c9c9c9', height=0.7)
         axes.plot(errors[name], [row] * len(errors[name]), 'o', color='black', markersize=3)
-    axes.set_yticks(range(len(names)), reversed(names))
-    axes.set_xlabel('top-1 error on the classification sample, percent (dots: seeds, bars: means)')
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel('top-1 error on validation images, percent (dots: seeds, bars: means)')
+    # the differences are a small part of the errors
+    low = min(map(min, errors.values()))
+    axes.set_xlim(left=max(0, low - 10))
     axes.grid(axis='x', color='#eeeeee')
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
     figure.savefig(path, dpi=110)
+
+
+def plot_curves(runs: dict[str, list[Record]], path: Path) -> None:
+    """Errors over the epochs, means of the seeds, a picture for each pair with and without shuffle.
+
+    Without such a pair, one picture has all networks.
+    """
+    from matplotlib.figure import Figure
+
+    pairs = [(c.better, c.worse) for c in CLAIMS if c.worse == f'{c.better}-noshuffle']
+    pairs = [pair for pair in pairs if all(name in runs for name in pair)] or [tuple(runs)]
+    rows = (len(pairs) + 1) // 2
+    figure = Figure(figsize=(10, 3.4 * rows), layout='constrained')
+    grid = figure.subplots(rows, min(2, len(pairs)), squeeze=False)
+    for axes, pair in zip(grid.flat, pairs, strict=False):
+        for number, name in enumerate(pair):
+            color = f'C{number}'
+            _curve(axes, runs[name], 'val_error', color, '-', name)
+            _curve(axes, runs[name], 'train_error', color, ':', None)
+        axes.set(xlabel='epoch', ylabel='top-1 error, percent')
+        axes.grid(color='#eeeeee')
+        axes.legend(title='solid: validation, dotted: training', fontsize=8, title_fontsize=8)
+    for axes in grid.flat[len(pairs):]:
+        axes.set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def _curve(axes, runs: list[Record], name: str, color: str, style: str, label: str | None) -> None:
+    """The mean over the seeds at those epochs at which all have a value."""
+    by_epoch = [dict(zip(r.curves['epoch'], r.curves[name], strict=True)) for r in runs]
+    epochs = [e for e in by_epoch[0] if all(curve.get(e) is not None for curve in by_epoch)]
+    means = [mean(curve[e] for curve in by_epoch) for e in epochs]
+    axes.plot(epochs, means, style, color=color, label=label)

@@ -5,7 +5,6 @@ and the precision (bfloat16 products; float32 weights, statistics and sums). One
 (:mod:`.stacked`) is compiled, captured as a CUDA graph and replayed, so that Python does not wait
 for it.
 """
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -131,7 +130,7 @@ class StackTraining:
         self.steps = len(pictures.train) // self.recipe.batch
         self.epoch = 0
         self.curves: list[dict[str, list]] = [
-            dict(epoch=[], train_loss=[], train_error=[], val_epoch=[], val_error=[])
+            dict(epoch=[], train_loss=[], train_error=[], val_error=[])
             for _ in members
         ]
         self._allocate()
@@ -269,13 +268,13 @@ class StackTraining:
             curve['epoch'].append(self.epoch)
             curve['train_loss'].append(round(loss, 4))
             curve['train_error'].append(round(100 * (1 - correct / self.recipe.batch), 2))
+            curve['val_error'].append(None)
 
     def validate(self) -> None:
         """Add the validation errors to the curves."""
         errors = self.errors(self.pictures.val, self.pictures.val_labels)
         for curve, (top1, _) in zip(self.curves, errors, strict=True):
-            curve['val_epoch'].append(self.epoch)
-            curve['val_error'].append(round(top1, 2))
+            curve['val_error'][-1] = round(top1, 2)
 
     @torch.no_grad()
     def errors(self, pictures: Tensor, labels: Tensor, batch: int = 500) -> list[tuple]:
@@ -316,7 +315,7 @@ class StackTraining:
 def train_stack(
     training: StackTraining, folder: Path, every: int = 5, say: Callable[[str], None] = print
 ) -> list[dict]:
-    """Train to the end and return a record for each member (the fields of docs/claims.md).
+    """Train to the end, and return for each member fields of a :class:`.records.Record`.
 
     Args:
         training: new, or resumed.
@@ -359,9 +358,3 @@ def train_stack(
             training.members, training.curves, val, train, strict=True
         )
     ]
-
-
-def append_record(path: Path, record: dict) -> None:
-    """Add one line of JSON to a file of records."""
-    with open(path, 'a') as file:
-        file.write(json.dumps(record) + '\n')

@@ -27,6 +27,7 @@ class DataSet:
 
 
 IMAGENET = DataSet('ImageNet', 1000, 50000)
+TINY_IMAGENET = DataSet('tiny-imagenet-200', 200, 10000)
 COCO = DataSet('COCO', 80, 5000)
 # the paper's
 _DATA = {TOP1_ERROR: IMAGENET, MEAN_AP: COCO}

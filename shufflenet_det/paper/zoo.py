@@ -26,7 +26,18 @@ from ..common.errors import ConfigError
 from ..common.tables import Column, Table, markdown_table
 from ..models.complexity import count_config
 from .figures import CLASSIFIERS, DETECTORS
-from .runs import COCO, IMAGENET, MEAN_AP, TOP1_ERROR, TOP5_ERROR, DataSet, Run, Runs, find_runs
+from .runs import (
+    COCO,
+    IMAGENET,
+    MEAN_AP,
+    TINY_IMAGENET,
+    TOP1_ERROR,
+    TOP5_ERROR,
+    DataSet,
+    Run,
+    Runs,
+    find_runs,
+)
 
 NOTE = """
 # Written by `python -m shufflenet_det.paper.zoo`: FLOPs are multiply-adds at the input shape,
@@ -65,6 +76,9 @@ class Evaluation:
 
 EVALUATIONS = {
     'ImageNetDataset': Evaluation('Image Classification', 'ImageNet-1k', TOP1_ERROR, IMAGENET),
+    TINY_IMAGENET.name: Evaluation(
+        'Image Classification', 'Tiny ImageNet', TOP1_ERROR, TINY_IMAGENET
+    ),
     'CheckedCocoDataset': Evaluation('Object Detection', 'COCO', MEAN_AP, COCO),
     'ImageFolderDataset': Evaluation(
         'Image Classification', 'Sample of 32 classes', TOP1_ERROR, DataSet('the sample', 32, 4000)
@@ -73,7 +87,7 @@ EVALUATIONS = {
         'Object Detection', 'Sample of 8 classes', MEAN_AP, DataSet('the sample', 8, 150)
     ),
 }
-"""By the type of the data set that a config is tested on."""
+"""By the type of the data set that a config is tested on, or by its ``data_name``."""
 
 COLUMNS = (
     Column('config', 'config'),
@@ -146,7 +160,7 @@ def make_entry(path: Path, collections: list[dict], runs: Runs, present: dict) -
     backbone = cfg.model.backbone.type
     code = Path(inspect.getsourcefile(MODELS.get(backbone)))
     code = code.relative_to(PACKAGE.parent).as_posix()
-    data_set = cfg.test_dataloader.dataset.type
+    data_set = cfg.get('data_name', cfg.test_dataloader.dataset.type)
     if data_set not in EVALUATIONS:
         raise ConfigError(
             f'{path} is tested on a {data_set}, whose figures are unknown: add it to '

@@ -8,11 +8,13 @@ from ..common.errors import ConfigError
 from ..compat.checkpoint import compare_keys
 from ..models.widths import STAGE2_CHANNELS, check_widths, shufflenet_v1_widths
 from ..weights import Description, describe_checkpoint
+from ..weights.layouts import FOREIGN
 from ..weights.preprocessing import IMAGENET, Preprocessing
+from ..weights.public import SCHEME, find_public
 from .levels import SwapError, build_without_weights
 from .names import DEFAULT_BACKBONE, backbone_config
 
-_FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0)
+_FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 # torchvision's other files need what ours do
 _OF_TORCHVISION = {'GoogLeNet': Preprocessing((127.5,) * 3, (127.5,) * 3, 'rgb')}
 
@@ -24,7 +26,7 @@ def choose_backbone(
 
     Args:
         backbone: a name, a ``type`` or a config; by default that of the checkpoint.
-        checkpoint: path or address of weights.
+        checkpoint: path, address or ``shufflenet://`` name of weights.
 
     Raises:
         ConfigError: no such backbone.
@@ -34,10 +36,13 @@ def choose_backbone(
     if checkpoint is None:
         return backbone_config(DEFAULT_BACKBONE if backbone is None else backbone), None
     weights = describe_checkpoint(checkpoint)
-    if weights.layout == 'authors':
+    if weights.layout in FOREIGN:
+        public = find_public(checkpoint)
+        by_name = f', or give its name, {SCHEME}{public.name}' if public else ''
         raise SwapError(
-            f"{checkpoint} has the layout of the authors' release. Convert it first: `python "
-            f'tools/convert_weights.py {shlex.quote(checkpoint)} OUT.safetensors`, and give OUT.'
+            f'{checkpoint} has the layout of its publisher ({weights.layout}). Convert it first: '
+            f'`python tools/convert_weights.py {shlex.quote(checkpoint)} OUT.safetensors`, and '
+            f'give OUT{by_name}.'
         )
     if not weights.complete:
         raise SwapError(

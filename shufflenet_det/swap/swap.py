@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from ..common.config import arguments_of, load_config
+from ..engine.pretraining import reads_variable
 from ..models import backbones
 from ..weights import Description
 from .backbone import choose_backbone, preprocessing_for, pretrained
@@ -69,6 +70,9 @@ def plan_swap(
         # in another scope the name alone would find another network, mmpretrain's for example
         kind = chosen['type'] if scope == 'mmdet' else f'mmdet.{chosen["type"]}'
         kept = _kept(detector.backbone, chosen['type'], weights is not None)
+        if weights is not None and reads_variable(old):
+            # the configs of this package keep the statistics of whatever they start from
+            kept['norm_eval'] = True
         chosen = dict(chosen, type=kind)
         placed = dict({**kept, **chosen}, out_indices=indices)
         after = measure_backbone(placed, 'the new backbone')
@@ -110,8 +114,8 @@ def swap_backbone(
         backbone: a name of the zoo such as ``shufflenet-v1-1x-g3``
             (:func:`~shufflenet_det.swap.backbone_names`), a ``type``, or the config of a backbone
             of this package. By default that of the checkpoint, or ``shufflenet-v1-1x-g3``.
-        checkpoint: path or address of pretrained weights for it, as ``tools/convert_weights.py``
-            writes or lists them.
+        checkpoint: pretrained weights for it: a ``shufflenet://`` name that
+            ``tools/convert_weights.py --list`` prints, a file that it writes, or an address.
 
     Returns:
         The new config.
@@ -152,6 +156,11 @@ def _refuse_what_cannot_be(cfg: Config, detector: ConfigDict) -> None:
     if kind == 'ImageClassifier' or cfg.get('default_scope') == 'mmpretrain':
         raise SwapError(
             f'{kind} is a classifier, not a detector: configs/imagenet has one for each backbone.'
+        )
+    if kind == 'CLRNet':
+        raise SwapError(
+            f'{kind} finds lines, rows of points, and no boxes: it needs the operator line_nms, '
+            f'which mmcv has for CUDA only, and data that no data set here has.'
         )
     if 'language_model' in detector:
         raise SwapError(

@@ -3,7 +3,8 @@
 After :func:`install`, everything of mmengine that loads a checkpoint compares the file's record
 with the model, before the first image. A part of a model, such as a backbone with
 ``init_cfg=dict(type='Pretrained')``, does not know its preprocessor: its record waits for the end
-of the ``init_weights`` of the whole.
+of the ``init_weights`` of the whole. A stage 4 in the RoI head of a C4 detector starts from the
+file of its backbone, if no other is named for it.
 """
 import functools
 import logging
@@ -16,11 +17,14 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import nn
 
+from ..common.errors import ConfigError
 from ..compat.checkpoint import CheckpointError, after_load
 from ..compat.checkpoint_reading import Origin
 from ..models.classifier import ClassifierPreprocessor
+from ..models.shared_stage import SharedRoIStage
 from ..models.shuffle_unit import ShuffleUnit
 from ..models.shufflenet_v1 import ShuffleNetV1
+from ..models.staged import StagedBackbone
 from .preprocessing import Preprocessing, preprocessing_of
 from .record import read_record
 from .recording import unwrapped
@@ -112,6 +116,57 @@ def _other_preprocessing(
     )
 
 
+def _share_weights(model: nn.Module) -> None:
+    """Let the last stage in a RoI head start from the file from which its backbone starts."""
+    for backbone, part in _backbones(model):
+        stage = getattr(getattr(part, 'roi_head', None), 'shared_head', None)
+        source = backbone.init_cfg
+        # of the networks whose names do not tell their stages, the part is not known
+        named = any(name.startswith('layers.') for name in backbone.state_dict())
+        if not isinstance(stage, SharedRoIStage) or not named or not _is_pretrained(source):
+            continue
+        if not _is_pretrained(stage.init_cfg):
+            prefix = source.get('prefix') or ''
+            whole = f'{prefix.rstrip(".")}.' if prefix else ''
+            stage.init_cfg = {**source, 'prefix': f'{whole}layers.{stage.stage - 1}.'}
+            stage.norm_eval = backbone.norm_eval
+            print_log(
+                f'The shared stage of the RoI head starts from {source["checkpoint"]}, as the '
+                f'backbone does.',
+                logger='current',
+            )
+
+
+def _check_channels(model: nn.Module) -> None:
+    """Refuse a neck or an RPN for another width of the backbone before it meets an image."""
+    for backbone, part in _backbones(model):
+        neck, rpn = getattr(part, 'neck', None), getattr(part, 'rpn_head', None)
+        if neck is not None:
+            name, taken = 'neck', getattr(neck, 'in_channels', None)
+        else:
+            name, taken = 'rpn_head', getattr(rpn, 'in_channels', None)
+        taken = [taken] if isinstance(taken, int) else taken
+        given = list(backbone.out_channels)
+        # other numbers of levels have a meaning for some necks
+        if isinstance(taken, (list, tuple)) and len(taken) == len(given) and list(taken) != given:
+            raise ConfigError(
+                f'the backbone gives {given} channels and in_channels of {name} is {list(taken)}. '
+                f'If weights have set the width (SHUFFLENET_PRETRAINED), take the config of that '
+                f'width, or let tools/swap_backbone.py write one: --checkpoint names the weights.'
+            )
+
+
+def _backbones(model: nn.Module) -> Iterator[tuple[StagedBackbone, nn.Module]]:
+    for part in model.modules():
+        backbone = getattr(part, 'backbone', None)
+        if isinstance(backbone, StagedBackbone):
+            yield backbone, part
+
+
+def _is_pretrained(init_cfg: Mapping | list | None) -> bool:
+    return isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained'
+
+
 def install() -> None:
     """Have every load of mmengine compared. Calling it again changes nothing."""
     if _check_loaded in after_load:
@@ -124,6 +179,9 @@ def install() -> None:
         # mmengine's own sign of the outermost call; a detector inside another is given images by
         # the preprocessor of the outer one
         outermost = not hasattr(self, '_params_init_info')
+        if outermost:
+            _share_weights(self)
+            _check_channels(self)
         init_weights(self)
         if outermost:
             check_preprocessing(self)

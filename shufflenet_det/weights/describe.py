@@ -8,21 +8,29 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from ..common.errors import shorten
 from ..compat.checkpoint import CheckpointError
 from .layouts import (
+    FOREIGN,
     WRAPPER,
     Tensors,
     backbone_prefix,
     backbone_tensors,
+    foreign_layout,
     has_all_stages,
-    is_of_authors,
-    layers_of_authors,
+    layers_of,
     renamed,
     stored_tensors,
     tensors_of,
     variant_of,
 )
 from .preprocessing import IMAGENET, RAW_BGR, Preprocessing
-from .public import find_public
+from .public import SCHEME, find_public
 from .record import WeightsRecord, read_record
+
+# shuffle and pixels of the public files in other layouts; ZCls's are the authors'
+_NEEDS = {
+    'authors': ('transposed', RAW_BGR),
+    'zcls': ('transposed', RAW_BGR),
+    'pytorchcv': ('standard', IMAGENET),
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,9 @@ class Description:
     """What a checkpoint holds.
 
     Attributes:
-        layout: ``'ours'`` for a ShuffleNet v1 with our names, which are mmpretrain's too,
-            ``'authors'`` for the authors' release, which has to be converted before a model can
-            load it, ``'other'`` for another network.
+        layout: ``'ours'`` for a ShuffleNet v1 with our names, which are mmpretrain's too; one of
+            :data:`.layouts.FOREIGN`, such as ``'authors'`` for the authors' release, which has to
+            be converted before a model can load it; ``'other'`` for another network.
         backbone: its ``type`` in a config, None if not known.
         variant: the arguments ``groups``, ``stem_channels`` and ``stage_channels`` of
             ``ShuffleNetV1``, and ``shallow`` and ``with_se`` where they are true; else empty.
@@ -67,10 +75,16 @@ def describe_checkpoint(source: str) -> Description:
         CheckpointError: it cannot be read, is no checkpoint, or its record is damaged.
     """
     public = find_public(source)
-    if public is not None and public.is_url:
-        needs = public.needs
+    if public is not None:
+        by_name = source.startswith(SCHEME)
+        # loaded by its address, the file is as its publisher made it
+        foreign = not by_name and public.collection in FOREIGN
         return Description(
-            'ours', **vars(needs), recorded=False, prefix='backbone.', complete=True
+            public.collection if foreign else 'ours',
+            **vars(public.needs),
+            recorded=by_name,
+            prefix='' if foreign else 'backbone.',
+            complete=True,
         )
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     return describe(checkpoint, source)
@@ -95,9 +109,10 @@ def describe(checkpoint: Mapping[str, Any], name: str) -> Description:
         )
     meta = checkpoint.get('meta')
     record = read_record(meta if isinstance(meta, Mapping) else None, name)
-    if is_of_authors(tensors):
-        layout, prefix, default = 'authors', '', ('transposed', RAW_BGR)
-        backbone = _of_authors(tensors)
+    foreign = foreign_layout(tensors)
+    if foreign:
+        layout, prefix, default = foreign, '', _NEEDS[foreign]
+        backbone = _backbone_of(foreign, tensors)
         complete = has_all_stages(backbone, '')
     else:
         found = backbone_prefix(stored)
@@ -120,10 +135,10 @@ def describe(checkpoint: Mapping[str, Any], name: str) -> Description:
     return Description(layout, **needs, recorded=True, **where)
 
 
-def _of_authors(tensors: Tensors) -> Tensors:
+def _backbone_of(layout: str, tensors: Tensors) -> Tensors:
     return {
         name.removeprefix('backbone.'): tensor
-        for name, tensor in renamed(tensors, layers_of_authors())[0].items()
+        for name, tensor in renamed(tensors, layers_of(layout))[0].items()
     }
 
 

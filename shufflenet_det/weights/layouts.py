@@ -12,30 +12,56 @@ WRAPPER = 'module.'
 """What ``DataParallel`` puts before the names, and mmengine takes away if no prefix is asked."""
 _FIRST = 'conv1.conv.weight'
 _SHARED_STAGE = 'roi_head.shared_head.'
-_AUTHORS_FIRST = 'first_conv.0.weight'
-# a layer of the authors' unit, ours
-_UNIT = {
-    'branch_main_1.0': 'g_conv_1x1_compress.conv',
-    'branch_main_1.1': 'g_conv_1x1_compress.bn',
-    'branch_main_1.3': 'depthwise_conv3x3_bn.conv',
-    'branch_main_1.4': 'depthwise_conv3x3_bn.bn',
-    'branch_main_2.0': 'g_conv_1x1_expand.conv',
-    'branch_main_2.1': 'g_conv_1x1_expand.bn',
+# the names of two layers, by which the files of other code are told
+_TOLD_BY = {
+    'authors': ('first_conv.0.weight', 'features.0.branch_main_1.0.weight'),
+    'pytorchcv': ('features.init_block.conv.weight', 'features.stage1.unit1.dw_conv2.weight'),
+    'zcls': ('backbone.stem.0.weight', 'backbone.stage1.0.conv2.weight'),
 }
+FOREIGN = tuple(_TOLD_BY)
+"""Layouts whose files have other names than ours, which are mmpretrain's, too."""
+_OURS = ('g_conv_1x1_compress', 'depthwise_conv3x3_bn', 'g_conv_1x1_expand')
+# convolution and batch norm of the three layers of a unit
+_UNITS = {
+    'authors': (
+        ('branch_main_1.0', 'branch_main_1.1'),
+        ('branch_main_1.3', 'branch_main_1.4'),
+        ('branch_main_2.0', 'branch_main_2.1'),
+    ),
+    'pytorchcv': (
+        ('compress_conv1', 'compress_bn1'),
+        ('dw_conv2', 'dw_bn2'),
+        ('expand_conv3', 'expand_bn3'),
+    ),
+    'zcls': (('conv1', 'norm1'), ('conv2', 'norm2'), ('conv3', 'norm3')),
+}
+# the stem's convolution and batch norm, and the classifier
 _OUTSIDE_UNITS = {
-    'first_conv.0': 'backbone.conv1.conv',
-    'first_conv.1': 'backbone.conv1.bn',
-    'classifier.0': 'head.fc',
+    'authors': ('first_conv.0', 'first_conv.1', 'classifier.0'),
+    'pytorchcv': ('features.init_block.conv', 'features.init_block.bn', 'output'),
+    'zcls': ('backbone.stem.0', 'backbone.stem.1', 'head.fc'),
 }
 
 
-def layers_of_authors() -> dict[str, str]:
-    """The authors' name of each layer with tensors, and ours in a classifier."""
-    names = dict(_OUTSIDE_UNITS)
+def layers_of(layout: str) -> dict[str, str]:
+    """The name of each layer with tensors in a foreign layout, and ours in a classifier."""
+    names = dict(
+        zip(
+            _OUTSIDE_UNITS[layout],
+            ('backbone.conv1.conv', 'backbone.conv1.bn', 'head.fc'),
+            strict=True,
+        )
+    )
     places = [(s, b) for s, blocks in enumerate(STAGE_BLOCKS) for b in range(blocks)]
     for index, (stage, block) in enumerate(places):
-        for theirs, ours in _UNIT.items():
-            names[f'features.{index}.{theirs}'] = f'backbone.layers.{stage}.{block}.{ours}'
+        unit = {
+            'authors': f'features.{index}',
+            'pytorchcv': f'features.stage{stage + 1}.unit{block + 1}',
+            'zcls': f'backbone.stage{stage + 1}.{block}',
+        }[layout]
+        for (conv, norm), ours in zip(_UNITS[layout], _OURS, strict=True):
+            names[f'{unit}.{conv}'] = f'backbone.layers.{stage}.{block}.{ours}.conv'
+            names[f'{unit}.{norm}'] = f'backbone.layers.{stage}.{block}.{ours}.bn'
     return names
 
 
@@ -54,6 +80,10 @@ def renamed(tensors: Mapping[str, Tensor], layers: Mapping[str, str]) -> tuple[T
 def stored_tensors(checkpoint: Mapping[str, Any]) -> Tensors:
     """The tensors of a checkpoint under the names that stand in it."""
     content = checkpoint.get('state_dict', checkpoint)
+    # ZCls's own files
+    inner = content.get('model')
+    if isinstance(inner, Mapping) and foreign_layout(inner) == 'zcls':
+        content = inner
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}
 
 
@@ -62,9 +92,10 @@ def tensors_of(checkpoint: Mapping[str, Any]) -> Tensors:
     return {n.removeprefix(WRAPPER): t for n, t in stored_tensors(checkpoint).items()}
 
 
-def is_of_authors(names: Iterable[str]) -> bool:
-    """Whether the names are those of the authors' release."""
-    return _AUTHORS_FIRST in names
+def foreign_layout(names: Iterable[str]) -> str | None:
+    """Which of :data:`FOREIGN` the names of the tensors are those of, None if of none."""
+    names = {name.removeprefix(WRAPPER) for name in names if isinstance(name, str)}
+    return next((layout for layout, told in _TOLD_BY.items() if names.issuperset(told)), None)
 
 
 def backbone_prefix(names: Iterable[str]) -> str | None:

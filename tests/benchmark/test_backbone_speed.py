@@ -3,7 +3,8 @@ import json
 from shufflenet_det.benchmark import speed, timing
 from shufflenet_det.benchmark.backbone_speed import measure_backbones
 from shufflenet_det.benchmark.machine import check_device
-from shufflenet_det.benchmark.networks import find_network, peer_of
+from shufflenet_det.benchmark.networks import find_network
+from shufflenet_det.benchmark.peers import peer_of
 from shufflenet_det.benchmark.speed import MODES, Setting, all_settings
 from shufflenet_det.benchmark.speed_report import (
     describe_run,

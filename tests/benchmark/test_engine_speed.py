@@ -1,7 +1,8 @@
 """Networks in the engines that run exported ones."""
-from shufflenet_det.benchmark import engine_detectors, engine_speed
-from shufflenet_det.benchmark.engine_networks import AveragePool, build_classifier, engine_run
+from shufflenet_det.benchmark import engine_networks, engine_speed
+from shufflenet_det.benchmark.engine_networks import build_classifier, engine_run
 from shufflenet_det.export.agreement import compare
+from shufflenet_det.export.average_pool import AveragePool
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_networks_are_compared_with_alexnet_in_the_same_engine_and_in_the_fastes
 
 
 def test_detectors_are_compared_with_pytorch_and_with_torchvision(monkeypatch):
-    monkeypatch.setattr(engine_detectors, 'FAMILIES', ('light',))
+    monkeypatch.setattr(engine_networks, 'FAMILIES', ('light',))
     # in which torchvision's does not run
     rows = engine_speed.measure_detectors([300], ['openvino', 'ncnn'], 1, 1, 1)
     assert [row['engine'] for row in rows] == ['pytorch', 'openvino', 'ncnn', 'pytorch', 'openvino']

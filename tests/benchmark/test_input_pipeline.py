@@ -1,14 +1,25 @@
 from shufflenet_det.benchmark import input_pipeline
-from shufflenet_det.benchmark.input_pipeline import OURS, PLAIN, TASKS, measure_input, write_photos
-from shufflenet_det.common.errors import DataError
+from shufflenet_det.benchmark.input_pipeline import (
+    OURS,
+    PLAIN,
+    TASKS,
+    measure_config,
+    measure_input,
+    write_photos,
+)
+from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.data import ImageFolderDataset
 from shufflenet_det.models import ClassifierPreprocessor
 
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 from torchvision import transforms as v1
 from torchvision.datasets import ImageFolder
+
+from ..conftest import ROOT
+from ..data.image_files import write_tiny_imagenet
 
 
 def test_photos_are_of_the_stated_size(tmp_path) -> None:
@@ -57,3 +68,20 @@ def test_figures_are_those_of_all_images_and_rounds(tmp_path, monkeypatch) -> No
 def test_folder_without_images(tmp_path) -> None:
     with pytest.raises(DataError, match='no class folders'):
         measure_input(tmp_path, images=2, rounds=1)
+
+
+def test_training_data_of_a_config_with_and_without_their_cache(tmp_path, monkeypatch) -> None:
+    cfg = Config.fromfile(ROOT / 'configs' / 'tiny_imagenet' / 'claims.py')
+    cfg.train_dataloader.batch_size = 4
+    cfg.train_dataloader.dataset.update(
+        data_root=str(write_tiny_imagenet(tmp_path / 'tiny')), cache=str(tmp_path / 'cache')
+    )
+    ticks = iter(range(1000))
+    monkeypatch.setattr(input_pipeline.time, 'process_time', lambda: next(ticks))
+    table, about = measure_config(cfg, images=11, rounds=2)
+    sides = ['decoded each time', 'kept decoded', 'training step']
+    assert [row['side'] for row in table.rows] == sides
+    assert all(row['median'] == 8 for row in table.rows) and about['images'] == 8
+    assert list((tmp_path / 'cache').glob('train-8-*.npy'))
+    with pytest.raises(ConfigError, match='less than a batch of 4'):
+        measure_config(cfg, images=3, rounds=1)

@@ -1,4 +1,6 @@
 """A checkpoint that cannot be read says why, and names the file and the remedy."""
+import zipfile
+
 from shufflenet_det.common.errors import ShuffleNetDetError
 from shufflenet_det.compat import checkpoint
 from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointError
@@ -50,12 +52,43 @@ def test_no_checkpoint(content, said, tmp_path):
     assert said in failure(path)
 
 
+def zipped_files(path, **files):
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+def test_zip_around_a_checkpoint(tmp_path):
+    net, path = nn.Linear(2, 2), tmp_path / 'x.pth.zip'
+    for zipped in (True, False):
+        torch.save(net.state_dict(), file := tmp_path / 'x.pth',
+                   _use_new_zipfile_serialization=zipped)
+        zipped_files(path, x=file.read_bytes())
+        assert torch.equal(checkpoint.read_checkpoint(path)['weight'], net.weight)
+    content = path.read_bytes()
+    # from behind the local header on, which is what makes it a zip archive at all
+    for length in (40, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        assert 'cut short' in failure(path)
+    damaged = bytearray(content)
+    damaged[len(content) // 3] ^= 255
+    path.write_bytes(damaged)
+    assert 'damaged zip archive' in failure(path)
+
+
 def test_other_zip(tmp_path):
-    import zipfile
     path = tmp_path / 'x.pth'
-    with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr('folder/weights.pth', b'x')
-    assert 'unpack' in failure(path)
+    zipped_files(path, a=b'x', b=b'y')
+    assert '2 files in it (a, b) where one is expected' in failure(path)
+    zipped_files(path)
+    assert 'x.pth' in failure(path)
+    zipped_files(path, a=b'some text')
+    assert 'a text file' in failure(path)
+    zipped_files(path, a=bytes(10**6))
+    assert 'holds no weights' in failure(path)
+    zipped_files(path, a=b'x', b=b'y')
+    zipped_files(tmp_path / 'outer.pth', x=path.read_bytes())
+    assert 'zip archive in a zip archive' in failure(tmp_path / 'outer.pth')
 
 
 @pytest.mark.parametrize('zipped', [True, False])

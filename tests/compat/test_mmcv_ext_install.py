@@ -116,7 +116,8 @@ def test_operators_import_after_a_failed_attempt(tmp_path, monkeypatch):
 def test_no_file_is_written_into_mmcv():
     import mmcv
     folder = Path(mmcv.__file__).parent
-    shipped = {file.locate().resolve() for file in importlib.metadata.files('mmcv-lite')}
+    (name,) = set(importlib.metadata.packages_distributions()['mmcv'])
+    shipped = {file.locate().resolve() for file in importlib.metadata.files(name)}
     assert {path for path in folder.resolve().rglob('*')
             if path.is_file() and path.suffix != '.pyc'} <= shipped
 

@@ -52,3 +52,12 @@ def test_results_are_kept_by_name(tmp_path):
     assert list(records[5]['predictions'])[0] == 'c5'
     assert records[2]['path'] == '2.jpg'
     assert len(records[0]['predictions']) == 5
+
+
+def test_classes_have_names_for_people_in_the_table():
+    metric = TopKError()
+    metric.dataset_meta = dict(classes=('n01', 'n02'), class_names=('goldfish', 'bullfrog'))
+    metric.process(None, [dict(logits=torch.eye(2)[0], label=torch.tensor(1), path='a')])
+    table = metric.table(metric.evaluate(1))
+    assert 'n02 bullfrog' in table
+    assert metric.per_class == {'n02': 100.0}

@@ -6,9 +6,10 @@ from pathlib import Path
 from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.detector import PlainDetector
 from shufflenet_det.export.networks import Exportable, exportable
-from shufflenet_det.export.onnx_file import WRITERS
+from shufflenet_det.export.writers import WRITERS
 from shufflenet_det.models import switch_to_deploy
-from shufflenet_runtime.engines import ENGINES, Session
+from shufflenet_runtime.engines import ENGINES
+from shufflenet_runtime.sessions import Session
 
 import numpy as np
 import onnx
@@ -138,3 +139,18 @@ def test_other_settings_of_the_config_are_followed(tmp_path):
     assert 5 < len(expected['scores']) <= 15
     for session in case.sessions.values():
         assert compare('detector', expected, session(image[None])).agrees
+
+
+@pytest.mark.parametrize('family', ['fpn', 'light'])
+def test_of_equal_scores_all_engines_take_the_first(tmp_path, family):
+    """A first stage that finds all places equally good, and keeps a part of them."""
+    few = {'model.test_cfg.rpn.nms_pre': 60, 'model.test_cfg.rpn.max_per_img': 40}
+    model = random_detector(detector_config(family, **few))
+    for tensor in model.rpn_head.rpn_cls.parameters():
+        tensor.detach().zero_()
+    case = Case(model, tmp_path)
+    first, *others = (run(as_rgb(picture(170, 250))) for run in case.sessions.values())
+    assert len(first['scores']) > 10
+    for found in others:
+        difference = compare('detector', first, found, case.source.description['thresholds'])
+        assert difference.agrees and difference.boxes < 0.1

@@ -10,10 +10,10 @@ SIGNAL = """
 import gc, os, signal, sys
 from pathlib import Path
 import numpy as np
-from shufflenet_runtime.engines import _load_openvino
+from shufflenet_runtime.openvino_engine import OpenVino
 images = np.zeros((1, 3, 2, 2), np.uint8)
-first = _load_openvino(Path(sys.argv[1]), 1, 1)
-second = _load_openvino(Path(sys.argv[1]), 1, 1)
+first = OpenVino().load(Path(sys.argv[1]), 1, 1)
+second = OpenVino().load(Path(sys.argv[1]), 1, 1)
 for session in (first, second):
     assert session(images)['out'].shape == images.shape
 del session, first

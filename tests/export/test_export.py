@@ -18,7 +18,7 @@ from shufflenet_det.export import (
 )
 from shufflenet_det.export.exporting import export
 from shufflenet_det.export.networks import exportable
-from shufflenet_det.export.onnx_file import write_onnx
+from shufflenet_det.export.onnx_writer import write as write_onnx
 from shufflenet_runtime import Detector
 
 import cv2

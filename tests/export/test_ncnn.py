@@ -4,11 +4,13 @@ from pathlib import Path
 
 from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.errors import ExportError
-from shufflenet_det.export.ncnn_file import convert, write_ncnn
+from shufflenet_det.export.ncnn_writer import convert
+from shufflenet_det.export.ncnn_writer import write as write_ncnn
 from shufflenet_det.export.networks import exportable
-from shufflenet_runtime.engines import ENGINES, Session
+from shufflenet_runtime.engines import ENGINES
 from shufflenet_runtime.errors import EngineError
 from shufflenet_runtime.ncnn_engine import NcnnNetwork
+from shufflenet_runtime.sessions import Session
 
 import numpy as np
 import pytest

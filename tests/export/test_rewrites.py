@@ -6,10 +6,8 @@ from shufflenet_det.common.config import load_config
 from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.dimensions import name_dimensions
 from shufflenet_det.export.networks import PlainBackbone, exportable
-from shufflenet_det.export.onnx_file import WRITERS
 from shufflenet_det.export.plain_unit import plain_units
 from shufflenet_det.export.rewrites import (
-    REWRITES,
     Rewrite,
     align_bottlenecks,
     fill_groups,
@@ -18,6 +16,7 @@ from shufflenet_det.export.rewrites import (
     rewritten,
     take_orders,
 )
+from shufflenet_det.export.writers import REWRITES, WRITERS
 from shufflenet_det.models import ClassifierPreprocessor, ShuffleNetV1, switch_to_deploy
 
 import numpy as np

@@ -20,3 +20,19 @@ def used(cfg: dict) -> nn.Module:
 def assert_same(a: torch.Tensor, b: torch.Tensor) -> None:
     """That two results differ by rounding at most."""
     assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+def nodes_of(out: torch.Tensor) -> list[str]:
+    """The names of all nodes in the graph of autograd behind a result."""
+    seen, waiting = set(), [out.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+    return [node.name() for node in seen]
+
+
+def functions_in(out: torch.Tensor) -> int:
+    """How many units ran as one function in the training step behind a result."""
+    return nodes_of(out).count('_UnitBackward')

@@ -140,9 +140,9 @@ def test_weights_are_in_the_order_for_each_size_of_map():
             x = torch.randn(1, 24, size, size)
             torch.testing.assert_close(deployed(x), conv(x))
         # 28 and 29 squared are of one class
-        assert len(deployed[0]._packed) == 3
+        assert len(deployed[0]._prepared) == 3
         for size in range(1, 40):
             torch.testing.assert_close(
                 deployed(torch.ones(1, 24, size, 3)), conv(torch.ones(1, 24, size, 3))
             )
-    assert len(deployed[0]._packed) <= 16
+    assert len(deployed[0]._prepared) <= 16

@@ -1,20 +1,20 @@
-"""Training of stem and stages on CPU as functions: the results and gradients of layers."""
+"""Training of networks whose units run as functions: the results and gradients of layers."""
 import copy
-from collections.abc import Callable
-from unittest import mock
 
-from shufflenet_det.models import SharedRoIStage, ShuffleNetV1, shuffle_unit, skeleton
-from shufflenet_det.models.fast import chain, conditions
+from shufflenet_det.models import SharedRoIStage, ShuffleNetV1, ShuffleUnit
+from shufflenet_det.models.fast import conditions
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from .networks import functions_in
+
 
 @pytest.fixture(autouse=True)
 def of_any_size(monkeypatch):
     """Functions for small maps, too."""
-    monkeypatch.setattr(conditions, '_FEWEST_TO_JOIN', 0)
+    monkeypatch.setattr(conditions, 'FEWEST_TO_JOIN', 0)
 
 
 def network(**settings) -> ShuffleNetV1:
@@ -29,9 +29,8 @@ def network(**settings) -> ShuffleNetV1:
 
 
 def plainly(net: nn.Module) -> nn.Module:
-    net.fast_stem = False
     for unit in net.modules():
-        if isinstance(unit, shuffle_unit.ShuffleUnit):
+        if isinstance(unit, ShuffleUnit):
             unit.fast = False
     return net
 
@@ -47,12 +46,11 @@ def step(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return dict(enumerate(out.detach() for out in outs)) | gradients | dict(net.named_buffers())
 
 
-def check(net: nn.Module, x: Tensor, chains: list[int]) -> None:
-    """That a step equals that of the layers, and how many units each function takes."""
-    expected_of = step(plainly(copy.deepcopy(net)), x)
-    with counting() as taken:
-        fast = step(net, x)
-    assert taken == chains
+def check(net: nn.Module, x: Tensor, functions: int) -> None:
+    """That a step equals that of the layers, and how many units are one node in its graph."""
+    outs = copy.deepcopy(net)(x)
+    assert functions_in(outs[-1] if isinstance(outs, tuple) else outs) == functions
+    expected_of, fast = step(plainly(copy.deepcopy(net)), x), step(net, x)
     assert fast.keys() == expected_of.keys()
     for name, expected in expected_of.items():
         if expected is None:
@@ -61,34 +59,16 @@ def check(net: nn.Module, x: Tensor, chains: list[int]) -> None:
             assert (fast[name] - expected).abs().max() <= 1e-9 * (1 + expected.abs().max()), name
 
 
-class counting:
-    """The number of units of each function that is called."""
-
-    def __enter__(self) -> list[int]:
-        taken: list[int] = []
-
-        def count(units: list, x: Tensor) -> Tensor:
-            taken.append(len(units))
-            return chain.train_units(units, x)
-
-        self.patch = mock.patch.object(shuffle_unit, 'train_units', count)
-        self.patch.start()
-        return taken
-
-    def __exit__(self, *_: object) -> None:
-        self.patch.stop()
-
-
 IMAGES = torch.randn(2, 3, 65, 50, generator=torch.Generator().manual_seed(1)).double()
 
 
 @pytest.mark.parametrize('groups', [1, 2, 3, 4, 8])
-def test_a_stage_is_one_function(groups):
-    check(network(groups=groups), IMAGES, [4, 8, 4])
+def test_every_unit_is_one_function(groups):
+    check(network(groups=groups), IMAGES, 16)
 
 
 def test_all_levels_that_are_asked_for():
-    check(network(out_indices=(1, 3)), IMAGES, [4, 8, 4])
+    check(network(out_indices=(1, 3)), IMAGES, 16)
 
 
 def test_norms_that_keep_their_statistics():
@@ -97,11 +77,11 @@ def test_norms_that_keep_their_statistics():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -1, 1)
             nn.init.uniform_(module.running_var, 0.5, 2)
-    check(net.train(), IMAGES, [8, 4])
+    check(net.train(), IMAGES, 0)
 
 
 def test_frozen_stages_run_layer_by_layer():
-    check(network(frozen_stages=1), IMAGES, [8, 4])
+    check(network(frozen_stages=1), IMAGES, 12)
 
 
 def test_recomputed_units_run_one_by_one():
@@ -118,9 +98,9 @@ def test_a_unit_that_is_observed_is_called():
     net = network()
     seen = []
     net.layers[1][3].register_forward_hook(lambda module, args, out: seen.append(out.shape))
-    check(net, IMAGES, [4, 3, 1, 4, 4])
-    # by the plain copy, too
-    assert len(seen) == 2
+    check(net, IMAGES, 16)
+    # three networks, of which two are copies
+    assert len(seen) == 3
 
 
 def test_a_stage_that_is_observed_is_called():
@@ -131,10 +111,10 @@ def test_a_stage_that_is_observed_is_called():
     assert len(seen) == 1
 
 
-def test_units_with_other_layers_end_a_function():
+def test_units_with_other_layers_run_layer_by_layer():
     net = network()
     net.layers[1][3].depthwise_conv3x3_bn.norm.eval()
-    check(net, IMAGES, [4, 3, 4, 4])
+    check(net, IMAGES, 15)
 
 
 def test_second_backward_pass_of_a_graph_gives_the_same():
@@ -163,58 +143,4 @@ def test_shared_stage_of_a_c4_detector():
     torch.manual_seed(0)
     stage = SharedRoIStage(dict(type='ShuffleNetV1', widen_factor=0.25)).double().train()
     x = torch.randn(5, 120, 7, 7, dtype=torch.float64).requires_grad_()
-    check(stage, x, [4])
-
-
-def stem_step(net: ShuffleNetV1, fast: bool) -> dict[str, Tensor]:
-    net = copy.deepcopy(net)
-    net.fast_stem = fast
-    with mock.patch.object(skeleton, 'train_stem', wraps=skeleton.train_stem) as taken:
-        found = step(net, IMAGES)
-    assert taken.called is fast
-    return found
-
-
-def test_stem_is_one_function():
-    net = network(out_indices=(0,))
-    assert (net.conv1.norm.weight < 0).any()
-    layers, fast = stem_step(net, False), stem_step(net, True)
-    for name, expected in layers.items():
-        torch.testing.assert_close(fast[name], expected, rtol=1e-9, atol=1e-9, msg=str(name))
-
-
-def test_stem_in_single_precision():
-    net = network(out_indices=(0,))
-    exact = stem_step(net, False)
-    fast = step(net.float(), IMAGES.float())
-    for name, expected in exact.items():
-        scale = expected.abs().max() + 1
-        assert (fast[name] - expected).abs().max() <= 1e-5 * scale, name
-
-
-def images_with_gradient(net: ShuffleNetV1) -> Tensor:
-    return IMAGES.clone().requires_grad_()
-
-
-def dead_channel(net: ShuffleNetV1) -> Tensor:
-    nn.init.zeros_(net.conv1.norm.weight[0].detach())
-    return IMAGES
-
-
-def frozen(net: ShuffleNetV1) -> Tensor:
-    net.conv1.eval()
-    return IMAGES
-
-
-def observed(net: ShuffleNetV1) -> Tensor:
-    net.maxpool.register_forward_hook(lambda *_: None)
-    return IMAGES
-
-
-@pytest.mark.parametrize('change', [images_with_gradient, dead_channel, frozen, observed])
-def test_everything_else_runs_layer_by_layer(change: Callable[[ShuffleNetV1], Tensor]):
-    net = network(out_indices=(0,))
-    x = change(net)
-    with mock.patch.object(skeleton, 'train_stem', wraps=skeleton.train_stem) as taken:
-        step(net, x)
-    assert not taken.called
+    check(stage, x, 4)

@@ -1,10 +1,7 @@
 """Units in inference run in one call: the results of their layers, whatever was changed before."""
 from copy import deepcopy
-from unittest.mock import Mock
 
 from shufflenet_det.models import ShuffleNetV1, onednn, switch_to_deploy
-from shufflenet_det.models.fast import inference
-from shufflenet_det.models.fast.script import compiled
 from shufflenet_det.models.shuffle import channel_shuffle, shuffle_pixels
 from shufflenet_det.models.shuffle_unit import ShuffleUnit
 
@@ -38,30 +35,40 @@ def assert_all_same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> 
         assert_same(a, b)
 
 
+def operators(model: nn.Module, x: torch.Tensor) -> set[str]:
+    """The names of all operators that run."""
+    with torch.profiler.profile() as profile:
+        model(x)
+    return {event.name for event in profile.events()}
+
+
+def assert_fused(model: nn.Module, x: torch.Tensor) -> None:
+    """That the units are fused convolutions, without activations and norms of their own."""
+    run = operators(model, x)
+    assert 'mkldnn::_convolution_pointwise' in run
+    assert not {name for name in run if 'batch_norm' in name or name.startswith('aten::relu')}
+
+
 @needs_onednn
 @pytest.mark.parametrize('shuffle', ['standard', 'transposed', 'none'])
 @pytest.mark.parametrize('groups', [1, 2, 3, 4, 8])
 @torch.no_grad()
-def test_evaluation_equals_the_layers(groups, shuffle, monkeypatch):
+def test_evaluation_equals_the_layers(groups, shuffle):
     model = network(groups=groups, widen_factor=0.5, shuffle=shuffle)
-    run = Mock(wraps=compiled(inference._fold_and_run))
-    monkeypatch.setattr(inference, 'compiled', lambda function: run)
     for shape in ((1, 3, 64, 64), (3, 3, 75, 97)):
         x = torch.rand(shape)
         assert_all_same(model(x), by_layers(model, x))
-    # once for each stage
-    assert run.call_count == 6
+    for stage in model.layers:
+        channels = stage[0].g_conv_1x1_compress.in_channels
+        assert_fused(stage, torch.rand(1, channels, 16, 16))
 
 
 @needs_onednn
-def test_deploy_form_is_as_fast_where_gradients_were_not_switched_off(monkeypatch):
-    deployed = switch_to_deploy(network(widen_factor=0.25))
-    run = Mock(wraps=compiled(inference._run))
-    monkeypatch.setattr(inference, 'compiled', lambda function: run)
+@pytest.mark.parametrize('size', [16, 128])
+def test_deploy_form_is_as_fast_where_gradients_were_not_switched_off(size):
     # large enough for a training step as functions, and not
-    for size in (64, 256):
-        deployed(torch.rand(1, 3, size, size))
-    assert run.call_count == 6
+    deployed = switch_to_deploy(network(widen_factor=0.25))
+    assert_fused(deployed, torch.rand(1, 3, size, size))
 
 
 @torch.no_grad()
@@ -99,27 +106,6 @@ def test_observers_see_what_goes_through_layers(form):
     units = [module for module in model.modules() if isinstance(module, ShuffleUnit)]
     for module in units:
         assert {module, *module.conv_layers} <= set(everything)
-
-
-@needs_onednn
-@torch.no_grad()
-def test_without_torchscript_the_results_are_the_same(monkeypatch):
-    model = network(widen_factor=0.25)
-    deployed = switch_to_deploy(deepcopy(model))
-    x = torch.rand(2, 3, 64, 64)
-    expected = model(x), deployed(x)
-
-    def refuse(function: object) -> None:
-        raise RuntimeError('no TorchScript here')
-
-    compiled.cache_clear()
-    monkeypatch.setattr(torch.jit, 'script', refuse)
-    try:
-        assert compiled(inference._run) is inference._run
-        assert_all_same(model(x), expected[0])
-        assert_all_same(deployed(x), expected[1])
-    finally:
-        compiled.cache_clear()
 
 
 @torch.no_grad()

@@ -1,16 +1,17 @@
 """Networks trained as one stack compute what they compute alone."""
-import json
 
 import shufflenet_det.models  # noqa: F401  registers the networks
 from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
+from shufflenet_det.paper.claims_training import Run
 from shufflenet_det.paper.gpu_trainings import (
     Member,
     Pictures,
     Recipe,
     StackTraining,
-    append_record,
     train_stack,
 )
+from shufflenet_det.paper.records import append_record, read_records, recipe_of, require_recipe
 from shufflenet_det.paper.stacked import Stack
 
 import pytest
@@ -18,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.config import Config
+
+from ..conftest import ROOT
+from ..data.image_files import write_tiny_imagenet
 
 SHUFFLED, PLAIN = 'shufflenet-v1-0.25x-g8', 'shufflenet-v1-0.25x-g8-noshuffle'
 STACKS = (
@@ -139,12 +143,10 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(tmp_path):
     again = train_stack(resumed, tmp_path / 'parts', every=2)
     for one, other in zip(records, again, strict=True):
         assert one['curves'] == other['curves'] and one['top1_error'] == other['top1_error']
-    assert records[0]['curves']['val_epoch'] == [2, 4]
+    assert [v is None for v in records[0]['curves']['val_error']] == [True, False] * 2
     # what does not belong to a group stays zero
     for name, mask in resumed.stack.masks.items():
         assert not (resumed.params[name].detach() * (1 - mask)).any()
-    append_record(tmp_path / 'records.jsonl', records[0])
-    assert json.loads((tmp_path / 'records.jsonl').read_text())['network'] == SHUFFLED
 
 
 @pytest.mark.gpu
@@ -159,3 +161,27 @@ def test_the_compiled_step_is_the_plain_one():
         run.run_epoch()
         steps.append(run.flat.cpu())
     torch.testing.assert_close(*steps, rtol=1e-2, atol=1e-3)
+
+
+def test_stacks_are_networks_of_equal_shapes_and_leave_records(tmp_path, monkeypatch):
+    monkeypatch.setenv('TINY_IMAGENET_ROOT', str(write_tiny_imagenet(tmp_path / 'tiny')))
+    recipe = tmp_path / 'recipe.py'
+    recipe.write_text(
+        f"_base_ = r'{ROOT}/configs/tiny_imagenet/claims.py'\n"
+        'train_cfg = dict(max_epochs=2, val_interval=2)\n'
+        f"cache = r'{tmp_path}/cache'\n"
+        'train_dataloader = dict(batch_size=8, dataset=dict(cache=cache))\n'
+        'val_dataloader = dict(dataset=dict(cache=cache))\n'
+        'model = dict(head=dict(num_classes=5))\n'
+    )
+    networks = ROOT / 'configs' / 'imagenet'
+    names = SHUFFLED, 'mobilenet-v1-0.25', PLAIN
+    runs = [Run(name, 0, tmp_path / 'work') for name in names]
+    first, second = stacks_of(runs, builder(recipe, networks), most=4)
+    assert [run.network for run in first] == [SHUFFLED, PLAIN] and second == [runs[1]]
+    records = train_on_gpu(first, recipe, networks, device='cpu')
+    for record in records:
+        append_record(tmp_path / 'records.jsonl', record)
+    assert read_records([tmp_path / 'records.jsonl']) == records
+    assert [record.network for record in records] == [SHUFFLED, PLAIN]
+    require_recipe(records, recipe_of(Config.fromfile(recipe)), 'tiny-imagenet-200')

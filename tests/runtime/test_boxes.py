@@ -41,7 +41,10 @@ def test_top_k_is_that_of_torch_and_takes_the_first_of_equal_values():
     for limit in (1, 300, 1000, 2**31):
         expected = torch.from_numpy(values).topk(min(limit, 1000))[1]
         assert top_k(values, limit).tolist() == expected.tolist()
-    assert top_k(np.float32([1, 2, 1, 2, 0]), 3)[:2].tolist() == [1, 3]
+    assert top_k(np.float32([1, 2, 1, 2, 0]), 3).tolist() == [1, 3, 0]
+    equal = np.random.default_rng(0).integers(0, 9, 2000).astype(np.float32)
+    for limit in (1, 300, 1999):
+        assert top_k(equal, limit).tolist() == np.argsort(-equal, kind='stable')[:limit].tolist()
     assert top_k(np.float32([1, 2, 1, 2, 0]), 9).tolist() == [1, 3, 0, 2, 4]
     assert top_k(np.empty(0, np.float32), 3).tolist() == []
 

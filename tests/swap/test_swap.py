@@ -243,6 +243,14 @@ def test_classifier_is_refused(scope):
         plan_swap(cfg)
 
 
+def test_detector_of_lines_is_refused():
+    """CLRNet, which only OneDL's MMDetection has."""
+    resnet = dict(type='ResNet', depth=50)
+    cfg = Config(dict(model=dict(type='CLRNet', backbone=resnet, neck=dict(type='CLRFPN'))))
+    with pytest.raises(SwapError, match='CLRNet finds lines.*line_nms'):
+        plan_swap(cfg)
+
+
 def test_backbone_without_a_level_that_is_needed_is_refused():
     with pytest.raises(SwapError, match='SqueezeNet has levels at strides 4, 8, 16, none at 32'):
         plan_swap(RETINANET, 'squeezenet')

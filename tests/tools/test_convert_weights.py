@@ -2,6 +2,7 @@
 import json
 import runpy
 import shlex
+from collections import Counter
 from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError, read_checkpoint
@@ -57,7 +58,8 @@ def test_converts_and_says_how_to_use_the_file(convert, source, tmp_path, name):
     assert (found.shuffle, found.preprocessing) == ('transposed', RAW_BGR)
     assert f'tools/swap_backbone.py CONFIG --checkpoint {out} --out NEW_CONFIG' in said
     # what it prints is a config, and loads the file
-    lines = said.split('In a config:\n')[1].split('Or put')[0]
+    assert f'SHUFFLENET_PRETRAINED={out} python tools/train.py CONFIG' in said
+    lines = said.split('In a config:\n')[1].split('Or start')[0]
     lines, classifier = lines.rsplit('data_preprocessor=', 1)
     (tmp_path / 'config.py').write_text(
         '\n'.join(line[2:] for line in lines.splitlines()) + '\nclassifier=' + classifier
@@ -135,14 +137,43 @@ def test_pixels_that_the_authors_code_does_not_give_are_noted(convert, source, t
     assert 'RGB with mean (123.675, 116.28, 103.53)' in said
 
 
-def test_lists_the_public_files(convert):
+def test_half_the_size(convert, source, tmp_path):
+    whole, half = tmp_path / 'whole.safetensors', tmp_path / 'half.safetensors'
+    assert convert(source, whole)[0] == convert(source, half, '--half')[0] == 0
+    # names and record take a little
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    one, other = (read_checkpoint(path)['state_dict'] for path in (whole, half))
+    for name, tensor in other.items():
+        assert torch.equal(tensor, one[name].half() if one[name].is_floating_point() else one[name])
+    state = AuthorsNet(3, 0.5).state_dict()
+    state['first_conv.1.running_var'] = torch.full((12,), 1e6)
+    torch.save(state, source)
+    fails(convert(source, half, '--half', '--force'), 'conv1.bn.running_var', 'too large')
+
+
+def test_lists_the_public_files(convert, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    kept = tmp_path / 'hub' / 'checkpoints' / 'authors-0.5x-g3.pth.tar'
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(bytes(2_977_667))
     status, said = convert('--list')
-    assert status == 0
-    assert said.count('authors-') == 8 and 'shufflenet://mmpretrain-1x-g3' in said
-    (table,) = json.loads(convert('--list', '--format', 'json')[1])
-    errors = {row['name']: row['top1_error'] for row in table['rows']}
-    assert errors['shufflenet://mmpretrain-1x-g3'] == 31.87 and errors['authors-2x-g3'] == 25.9
-    assert len(errors) == 9
+    assert status == 0 and 'SHUFFLENET_PRETRAINED=shufflenet://' in said.splitlines()[-1]
+    table, refused = json.loads(convert('--list', '--format', 'json')[1])
+    rows = {row['name'].removeprefix('shufflenet://'): row for row in table['rows']}
+    counts = Counter(name.partition('-')[0] for name in rows)
+    assert (counts['authors'], counts['pytorchcv'], counts['zcls']) == (8, 11, 8)
+    assert rows['mmpretrain-1x-g3']['top1_error'] == 31.87
+    assert rows['authors-2x-g3']['top1_error'] == 25.9
+    assert rows['authors-2x-g3']['use'] == 'SHUFFLENET_PRETRAINED=shufflenet://authors-2x-g3'
+    for name, row in rows.items():
+        assert f'{row["name"]} ' in said and {'licence', 'shuffle', 'pixels'} <= row.keys()
+        assert row['here'] == ('yes' if name == 'authors-0.5x-g3' else 'no')
+    # what is here has its size on disk, else it is that of its numbers
+    assert rows['authors-0.5x-g3']['megabytes'] == 2.977667
+    assert rows['zcls-0.5x-g3']['megabytes'] == pytest.approx(2.98, rel=0.03)
+    assert {'tensorpack-1x-g8', 'mindcv-1x-g3', 'onnx-1x-g3'} <= {
+        row['name'] for row in refused['rows']
+    }
 
 
 def fails(result: tuple[int, str], *patterns: str) -> None:
@@ -173,7 +204,8 @@ def test_bad_sources(convert, source, tmp_path):
     assert not marker.exists()
     torch.save(dict(epoch=3), bad)
     fails(convert(bad, out), 'bad.pth is no checkpoint of a model: there is no tensor in it')
-    fails(convert('authors-1x-g3', out), 'authors-1x-g3 has no address', 'browser', 'its path')
+    fails(convert('authors-1x-g3', out), 'of this name is shufflenet://authors-1x-g3')
+    fails(convert('shufflenet://tensorpack-1x-g8', out), 'SAME', 'shufflenet://authors-1x-g8')
     torch.save(torchvision.models.resnet18().state_dict(), bad)
     fails(convert(bad, out), 'holds no ShuffleNet v1')
     assert not out.exists()

@@ -84,3 +84,24 @@ def pictures(count: int = 4, size: int = 64) -> Tensor:
     """RGB bytes (N, 3, H, W): coarse random patches, not noise, which all look the same."""
     coarse = torch.randint(0, 256, (count, 3, 8, 8)).float()
     return F.interpolate(coarse, size=(size, size), mode='bilinear').round().to(torch.uint8)
+
+
+def as_zcls(authors: dict[str, Tensor]) -> dict:
+    """The authors' weights as ZCls publishes them.
+
+    Its ``official_shufflenet_v1_to_zcls_shufflenet_v1.py`` goes through both networks in their
+    order, as is done here.
+    """
+    layers = ['backbone.stem.0', 'backbone.stem.1']
+    for stage, count in enumerate((4, 8, 4), start=1):
+        for index in range(count):
+            unit = f'backbone.stage{stage}.{index}'
+            layers += [f'{unit}.{kind}{i}' for i in (1, 2, 3) for kind in ('conv', 'norm')]
+    layers.append('head.fc')
+    theirs = dict.fromkeys(name.rpartition('.')[0] for name in authors)
+    names = dict(zip(theirs, layers, strict=True))
+    renamed = {
+        f'{names[name.rpartition(".")[0]]}.{name.rpartition(".")[2]}': tensor
+        for name, tensor in authors.items()
+    }
+    return dict(model=renamed, epoch=1)

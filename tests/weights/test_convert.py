@@ -7,7 +7,7 @@ from shufflenet_det.compat.checkpoint import CheckpointError, read_checkpoint
 from shufflenet_det.models import ImageClassifier, ShuffleNetV1
 from shufflenet_det.weights import WeightsRecord, record_of
 from shufflenet_det.weights.convert import as_file, convert
-from shufflenet_det.weights.public import PUBLIC_FILES
+from shufflenet_det.weights.public_files import public_files
 from shufflenet_det.weights.record import RECORD_KEY
 
 import pytest
@@ -82,7 +82,7 @@ def test_authors_weights_compute_the_same_here_and_come_back_bit_by_bit(
     content = read_checkpoint(path)
     record = WeightsRecord.from_json(content['meta'][RECORD_KEY])
     assert record == converted.record
-    assert record in [file.needs for file in PUBLIC_FILES]
+    assert record in [file.needs for file in public_files()]
     assert_identical(convert(content, 'x', 'authors').tensors, net.state_dict())
 
 
@@ -169,7 +169,7 @@ def ours(**changes) -> ImageClassifier:
 
 def test_what_a_layout_cannot_hold_is_refused():
     state = ours().state_dict()
-    with pytest.raises(CheckpointError, match='bias and the source has one that is not zero'):
+    with pytest.raises(CheckpointError, match='no bias and the source has one that is not zero'):
         convert({**state, 'head.fc.bias': torch.ones(7)}, 'x', 'authors')
     with pytest.raises(CheckpointError, match='a classifier'):
         convert({n: t for n, t in state.items() if 'head' not in n}, 'x', 'authors')
@@ -188,7 +188,7 @@ def test_weights_of_other_and_of_incomplete_networks_are_refused():
     with pytest.raises(CheckpointError, match='x holds no ShuffleNet v1 .*conv1.weight'):
         convert(torchvision.models.resnet18().state_dict(), 'x')
     state = AuthorsNet(3, 0.5).state_dict()
-    with pytest.raises(CheckpointError, match=r'x looks like the authors.*extra\.weight'):
+    with pytest.raises(CheckpointError, match=r"like a file of the authors' code.*extra\.weight"):
         convert({**state, 'extra.weight': torch.zeros(1)}, 'x')
     del state['features.9.branch_main_2.0.weight']
     with pytest.raises(CheckpointError, match=r'lacks layers\.1\.5\.g_conv_1x1_expand'):

@@ -8,15 +8,16 @@ from shufflenet_det.models import ImageClassifier, MobileNetV1, ShuffleNetV1
 from shufflenet_det.models.widths import STAGE2_CHANNELS
 from shufflenet_det.weights import WeightsRecord, describe_checkpoint, record_of
 from shufflenet_det.weights.preprocessing import IMAGENET, RAW_BGR
-from shufflenet_det.weights.public import PUBLIC_FILES
+from shufflenet_det.weights.public import find_public
+from shufflenet_det.weights.public_files import public_files
 from shufflenet_det.weights.record import RECORD_KEY
+from shufflenet_det.weights.refused import REFUSED
 
 import pytest
 import safetensors.torch
 import torch
 import torchvision
 from mmengine.runner import load_checkpoint
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..compat import checkpoint_payloads as payloads
 from .networks import STEMS, AuthorsNet
@@ -74,7 +75,7 @@ def test_stage_4_of_a_c4_detector_is_not_under_the_prefix(wrapper, path):
 @pytest.mark.parametrize(('groups', 'factor'), STEMS)
 def test_authors_by_shapes(groups, factor, path):
     found = describe_checkpoint(saved(path, AuthorsNet(groups, factor).state_dict()))
-    (public,) = (f for f in PUBLIC_FILES if f.name == f'authors-{factor:g}x-g{groups}')
+    (public,) = (f for f in public_files() if f.name == f'authors-{factor:g}x-g{groups}')
     assert found.variant == public.needs.variant
     assert (found.layout, found.shuffle, found.preprocessing) == ('authors', 'transposed', RAW_BGR)
     assert found.complete
@@ -119,29 +120,42 @@ def test_crooked_tensors_are_another_network(path):
             assert found.layout in ('ours', 'other')
 
 
-def test_public_files_by_name_and_address(monkeypatch):
+@pytest.mark.parametrize('file', public_files(), ids=lambda file: file.name)
+def test_public_files_are_described_without_a_download(file, monkeypatch):
     def fetch(*args, **kwargs):
         pytest.fail('something was downloaded')
 
+    monkeypatch.setattr('shufflenet_det.weights.download.build_opener', fetch)
     monkeypatch.setattr(urllib.request, 'urlopen', fetch)
-    for source in ('shufflenet://mmpretrain-1x-g3', PUBLIC_FILES[0].where):
-        found = describe_checkpoint(source)
-        assert found.variant == ShuffleNetV1().variant
-        assert (found.layout, found.prefix, found.shuffle) == ('ours', 'backbone.', 'standard')
-        assert (found.preprocessing, found.complete) == (IMAGENET, True)
+    for name in (file.name, file.published_as):
+        found = describe_checkpoint(f'shufflenet://{name}')
+        assert WeightsRecord(
+            found.backbone, found.variant, found.shuffle, found.preprocessing
+        ) == file.needs
+        assert (found.layout, found.prefix) == ('ours', 'backbone.')
+        assert found.complete and found.recorded
+    # by its address a file is what its publisher made it, without a record
+    if file.url:
+        found = describe_checkpoint(file.url)
+        layout = 'ours' if file.collection == 'mmpretrain' else file.collection
+        assert (found.layout, found.variant) == (layout, file.needs.variant)
+        assert not found.recorded
+
+
+def test_names_that_are_none(tmp_path, monkeypatch):
     with pytest.raises(CheckpointNotFoundError, match='shufflenet://nix is no public file.*--list'):
         describe_checkpoint('shufflenet://nix')
-    with pytest.raises(CheckpointNotFoundError, match=r'browser from https://1drv\.ms'):
-        describe_checkpoint('shufflenet://authors-1x-g3')
-
-
-def test_a_name_of_the_list_without_the_scheme(tmp_path, monkeypatch):
+    with pytest.raises(CheckpointNotFoundError, match=r'Did you mean authors-0\.5x-g3 or'):
+        describe_checkpoint('shufflenet://author-0.5x-g3')
+    for refused in REFUSED:
+        for name, instead in zip(refused.names, refused.instead, strict=True):
+            assert find_public(f'shufflenet://{instead}')
+            with pytest.raises(CheckpointNotFoundError, match=instead) as error:
+                describe_checkpoint(f'shufflenet://{name}')
+            assert refused.reason in str(error.value)
     monkeypatch.chdir(tmp_path)
-    match = r'authors-1x-g3 has no address.*browser from https://1drv\.ms.*then give its path'
-    with pytest.raises(CheckpointNotFoundError, match=match):
+    with pytest.raises(CheckpointNotFoundError, match='is shufflenet://authors-1x-g3'):
         describe_checkpoint('authors-1x-g3')
-    with pytest.raises(CheckpointNotFoundError, match='is shufflenet://mmpretrain-1x-g3'):
-        describe_checkpoint('mmpretrain-1x-g3')
     # a file of this name is the file
     torch.save(AuthorsNet(3, 1.0).state_dict(), 'authors-1x-g3')
     assert describe_checkpoint('authors-1x-g3').layout == 'authors'
@@ -153,15 +167,6 @@ def test_a_name_of_the_list_without_the_scheme(tmp_path, monkeypatch):
 def test_a_file_without_tensors(content, path):
     with pytest.raises(CheckpointError, match='x.pth is no checkpoint of a model: there is no ten'):
         describe_checkpoint(saved(path, content))
-
-
-def test_a_public_name_is_its_address_for_mmengine(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        'shufflenet_det.weights.public.load_from_http', lambda url, where: asked.append(url) or {}
-    )
-    assert CheckpointLoader.load_checkpoint('shufflenet://mmpretrain-1x-g3') == {}
-    assert asked == [PUBLIC_FILES[0].where]
 
 
 def test_files_that_are_no_checkpoint(path, tmp_path):

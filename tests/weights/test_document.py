@@ -3,7 +3,7 @@ from pathlib import Path
 
 from shufflenet_det.common.tables import as_markdown
 from shufflenet_det.weights import describe_checkpoint
-from shufflenet_det.weights.public import public_table
+from shufflenet_det.weights.listing import public_table
 
 import torch
 

@@ -1,21 +1,25 @@
 # Faster R-CNN with a feature pyramid: what people choose today.
 _base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
+from shufflenet_det.weights.start import start_from  # noqa: E402
 
-# An ImageNet checkpoint, path or URL; with none the detector trains from scratch. Pretrained batch
-# norms keep their statistics, because 4 images a GPU are too few to estimate them anew.
+# An ImageNet checkpoint: a name such as shufflenet://authors-0.5x-g3, a path or an address; with
+# none the detector trains from scratch. What the weights say of themselves (groups, widths, order
+# of the shuffle, pixels) stands in for what is written below. Pretrained batch norms keep their
+# statistics, because 4 images a GPU are too few to estimate them anew.
 pretrained = '{{$SHUFFLENET_PRETRAINED:none}}'
-pretrained_init = dict(type='Pretrained', checkpoint=pretrained) if pretrained != 'none' else None
+start = start_from(pretrained)
+widths = start['channels'] or [24, 240, 480, 960]
 
 model = dict(
+    data_preprocessor=start['pixels'],
     backbone=dict(
         _delete_=True,
         type='ShuffleNetV1',
-        groups=3,
-        widen_factor=1.0,
+        **(start['backbone'] or dict(groups=3, widen_factor=1.0)),
         out_indices=(0, 1, 2, 3),
-        norm_eval=bool(pretrained_init),
-        init_cfg=pretrained_init and dict(pretrained_init, prefix='backbone.'),
+        norm_eval=bool(start['init_cfg']),
+        init_cfg=start['init_cfg'],
     ),
-    neck=dict(in_channels=[24, 240, 480, 960]),
+    neck=dict(in_channels=widths),
     roi_head=dict(bbox_roi_extractor=dict(type='FP32SingleRoIExtractor')),
 )

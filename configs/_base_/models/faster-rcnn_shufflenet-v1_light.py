@@ -9,7 +9,7 @@ model = dict(
     neck=dict(
         _delete_=True,
         type='LightFPN',
-        in_channels=[240, 480, 960],
+        in_channels=_base_.widths[1:],
         out_channels=channels,
         norm_cfg=dict(type='BN'),
     ),

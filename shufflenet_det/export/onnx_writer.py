@@ -1,0 +1,84 @@
+"""Writing a network as ONNX."""
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
+
+import torch
+
+from .dimensions import name_dimensions
+from .errors import ExportError
+from .networks import IMAGE, Exportable, random_images
+from .rewrites import (
+    ORDERS,
+    Rewrite,
+    align_bottlenecks,
+    fill_groups,
+    fill_stem,
+    fold_division,
+    rewritten,
+)
+
+OPSET = 17
+"""RoiAlign with half pixels came with 16; older engines do not know much newer ones."""
+
+
+PACKAGES = ('onnx',)
+REWRITES = (
+    Rewrite('names for the dimensions', graph=name_dimensions),
+    Rewrite('division in the first convolution', fold_division),
+    ORDERS,
+    Rewrite('bottlenecks of a multiple of 4 channels', align_bottlenecks),
+    Rewrite('stem of a multiple of 16 channels', fill_stem),
+    Rewrite('groups of a multiple of 16 channels', fill_groups),
+)
+"""In the order in which they are done."""
+
+
+def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
+    """Write ``model.onnx``.
+
+    Args:
+        source: the network.
+        folder: for the file.
+        rewrites: what to change for the engine.
+
+    Raises:
+        ExportError: an operator has no counterpart in ONNX, or the file is not valid.
+    """
+    import onnx
+
+    network = rewritten(source.network, rewrites)
+    path = folder / OnnxRuntime.model
+    images = random_images(source)
+    with warnings.catch_warnings(), torch.no_grad():
+        # the exporter that follows what the code does is deprecated for one that reads it; this
+        # code is written for the first
+        warnings.simplefilter('ignore')
+        try:
+            torch.onnx.export(
+                network,
+                (torch.from_numpy(images),),
+                str(path),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[IMAGE],
+                output_names=list(source.outputs),
+                dynamic_axes={IMAGE: dict(source.axes), **_dicts(source.outputs)},
+            )
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+            raise ExportError(f'torch cannot export this network: {error}') from None
+    model = onnx.load(str(path))
+    onnx.checker.check_model(model, full_check=True)
+    for rewrite in rewrites:
+        if rewrite.graph is not None:
+            rewrite.graph(model)
+            onnx.save(model, str(path))
+    foreign = sorted({node.domain for node in model.graph.node} - {'', 'ai.onnx'})
+    if foreign:
+        raise ExportError(f'the exported network has operators that are not ONNX: {foreign}.')
+
+
+def _dicts(outputs: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
+    return {name: dict(axes) for name, axes in outputs.items() if axes}

@@ -1,0 +1,111 @@
+"""The trainings of :mod:`.claims` on a GPU: a process for each stack of networks, to records."""
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+from ..evaluation.report import versions
+from ..models.classifier import ImageClassifier
+from .claims import network_config
+from .claims_training import Run
+from .gpu_trainings import Member, Pictures, Recipe, StackTraining, train_stack
+from .records import Record, recipe_of
+from .stacked import Stack
+
+_BATCH = 1000
+
+
+def pictures_of(cfg: Config) -> Pictures:
+    """All pictures of a config's data sets, decoded, as its transforms for validation leave them.
+
+    Args:
+        cfg: recipe whose pictures have one size.
+    """
+    parts = []
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        pipeline = cfg.val_dataloader.dataset.pipeline
+        data = DATASETS.build({**loader.dataset, 'pipeline': pipeline})
+        batches = list(DataLoader(data, batch_size=_BATCH, num_workers=os.cpu_count() or 1))
+        pixels = torch.cat([batch['inputs'] for batch in batches])
+        labels = torch.cat([batch['labels'] for batch in batches])
+        parts += [pixels.permute(0, 2, 3, 1).contiguous(), labels]
+    return Pictures(*parts)
+
+
+def stacks_of(runs: Sequence[Run], build: Callable[[str], ImageClassifier], most: int) -> list:
+    """Runs whose networks fit into one stack, in the order of the first of each.
+
+    Args:
+        runs: what is to be trained.
+        build: makes the classifier of a network's name.
+        most: runs in a stack.
+    """
+    shapes: dict[str, tuple] = {}
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        if run.network not in shapes:
+            params = Stack([build(run.network)]).params
+            shapes[run.network] = tuple((n, tuple(v.shape)) for n, v in params.items())
+        groups.setdefault(shapes[run.network], []).append(run)
+    return [g[i : i + most] for g in groups.values() for i in range(0, len(g), most)]
+
+
+def builder(recipe: Path, networks: Path) -> Callable[[str], ImageClassifier]:
+    """Makes the classifier of a network's name, with the head of the recipe."""
+
+    def build(network: str) -> ImageClassifier:
+        return MODELS.build(network_config(network, recipe, networks).model)
+
+    return build
+
+
+def train_on_gpu(
+    runs: Sequence[Run], recipe: Path, networks: Path, device: str = 'cuda'
+) -> list[Record]:
+    """Train the runs of one stack, or go on training.
+
+    Args:
+        runs: of one stack.
+        recipe: config of data and schedule.
+        networks: folder of the configs that define the networks.
+        device: ``'cuda'``, or ``'cpu'`` to try it, with the same steps in float32.
+    """
+    cfg = Config.fromfile(recipe)
+    figures, on_gpu = recipe_of(cfg), device == 'cuda'
+    # what is not bfloat16
+    torch.set_float32_matmul_precision('high' if on_gpu else 'highest')
+    training = StackTraining(
+        [Member(run.network, run.seed, Recipe(**figures)) for run in runs],
+        builder(recipe, networks),
+        pictures_of(cfg).to(device),
+        compiled=on_gpu,
+        dtype=torch.bfloat16 if on_gpu else torch.float32,
+    )
+    folder = runs[0].work_dir / '+'.join(f'{run.network}-seed{run.seed}' for run in runs[:3])
+    results = train_stack(training, folder, every=cfg.train_cfg.val_interval)
+    return [
+        Record(
+            **result,
+            data=cfg.data_name,
+            command=command_of(run, recipe, device),
+            device=torch.cuda.get_device_name() if on_gpu else device,
+            precision='bfloat16 products, float32 weights' if on_gpu else 'float32',
+            versions=versions(),
+            date=datetime.now(UTC).isoformat(timespec='seconds'),
+        )
+        for run, result in zip(runs, results, strict=True)
+    ]
+
+
+def command_of(run: Run, recipe: Path, device: str) -> str:
+    """What repeats one run."""
+    return shlex.join(
+        ['python', 'tools/claims.py', '--device', device, '--networks', run.network]
+        + ['--seeds', str(run.seed), '--recipe', os.path.relpath(recipe)]
+    )

@@ -1,0 +1,84 @@
+"""What an engine is: it opens the network of an exported folder.
+
+A new one is a subclass in a module of its own, a line in :mod:`.engines`, and a writer of its files
+in ``shufflenet_det.export``.
+"""
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .errors import EngineError
+from .packages import require
+from .sessions import Session
+
+
+class Engine(ABC):
+    """An engine.
+
+    Attributes:
+        name: of the engine, which is that of its Python package and of the extra of the runtime
+            that brings it, too.
+        format: name of the kind of file that it reads, and of the extra of shufflenet_det that
+            brings what writes it.
+        model: name of that file in an exported folder.
+        files: all files that belong to a network.
+        detector_files: of a detector those besides ``files``.
+    """
+
+    name: ClassVar[str]
+    format: ClassVar[str]
+    model: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    detector_files: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def load(self, path: Path, threads: int, workers: int) -> Session:
+        """A session for a model file.
+
+        Args:
+            path: ``model`` in an exported folder.
+            threads: of one inference.
+            workers: most threads that will call the session at the same time.
+        """
+
+    def files_of(self, kind: str) -> tuple[str, ...]:
+        """All files of a ``'detector'``, ``'classifier'`` or ``'backbone'``."""
+        return self.files + (self.detector_files if kind == 'detector' else ())
+
+    def require(self) -> Any:
+        """Import the engine.
+
+        Raises:
+            EngineError: it is not installed.
+        """
+        return require(
+            self.name,
+            self.name,
+            f'the extra {self.name} of shufflenet_runtime and the extra {self.format} of '
+            f'shufflenet_det',
+        )
+
+    def open(self, folder: Path, threads: int = 0, workers: int = 1) -> Session:
+        """Load the network of an exported folder.
+
+        Args:
+            folder: the folder.
+            threads: of one inference; 0 to share all cores among the workers.
+            workers: most threads that will call the session at the same time.
+
+        Raises:
+            EngineError: the engine is not installed, or refuses the file.
+        """
+        self.require()
+        path = Path(folder) / self.model
+        try:
+            return self.load(path, threads or max(1, cores() // workers), workers)
+        # each engine has exceptions of its own, which its Python package does not name
+        except Exception as error:
+            raise EngineError(f'{self.name} cannot load {path}: {error}') from None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

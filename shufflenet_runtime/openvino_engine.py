@@ -1,0 +1,55 @@
+"""OpenVINO."""
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .engine import Engine
+from .sessions import Outputs, Session
+
+
+@cache
+def _core() -> Any:
+    # One for the process, and for good: each has an alternate stack for signals, and leaves that of
+    # another one behind when it goes. The next signal, such as the end of a worker process that
+    # reads images, would then kill the process without a word.
+    import openvino
+
+    return openvino.Core()
+
+
+class OpenVino(Engine):
+    """OpenVINO on CPU."""
+
+    name, format, model = 'openvino', 'openvino', 'model.xml'
+    files = (model, 'model.bin')
+
+    def load(self, path: Path, threads: int, workers: int) -> Session:
+        """A session with a stream for each worker."""
+        import openvino
+
+        # float32 also where the processor has a faster type
+        settings = {
+            'INFERENCE_PRECISION_HINT': 'f32',
+            'NUM_STREAMS': workers,
+            'INFERENCE_NUM_THREADS': threads * workers,
+        }
+        network = _core().compile_model(str(path), 'CPU', settings)
+        outputs = {output.any_name: output for output in network.outputs}
+        # a request is one inference at a time
+        own = threading.local()
+
+        def run(images: np.ndarray) -> Outputs:
+            if not hasattr(own, 'request'):
+                own.request = network.create_infer_request()
+            request = own.request
+            # a dictionary of inputs and outputs takes a tenth of the time of a small network
+            tensor = openvino.Tensor(np.ascontiguousarray(images), shared_memory=True)
+            request.set_input_tensor(tensor)
+            request.infer()
+            # the request writes its next results into the same memory
+            return {name: request.get_tensor(o).data.copy() for name, o in outputs.items()}
+
+        return run
