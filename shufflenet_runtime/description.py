@@ -59,8 +59,6 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         version = content['format']
-        for part in ('input', 'engines', 'files'):
-            dict(content[part])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f'cannot read {path}: {type(error).__name__}: {error}. Copy the folder anew, or export '

@@ -17,6 +17,10 @@ def check_description(content: Mapping[str, Any]) -> None:
     Raises:
         DataError: names the key and what it must be.
     """
+    for key in ('input', 'engines', 'files'):
+        _require(isinstance(content.get(key), Mapping), key, 'an object')
+    for key in ('labels', 'resize'):
+        _require(key in content, key, 'given, or null')
     _require(content.get('kind') in _KINDS, 'kind', f'one of {", ".join(_KINDS)}')
     _require(isinstance(content.get('name'), str), 'name', 'a text')
     labels = content.get('labels')

@@ -119,7 +119,9 @@ def of_xml(sources: Sources, folder: Path, rng: random.Random) -> Damaged:
     (folder / 'voc').mkdir()
     kind = ''
     for number, image in enumerate(sorted((sources.data / 'train2017').iterdir())):
-        content = damage.VOC.format(name=image.name).replace('>60<', '>80<').encode()
+        height, width = cv2.imread(str(image)).shape[:2]
+        content = damage.VOC.format(name=image.name).replace('>80<', f'>{width}<')
+        content = content.replace('<height>60', f'<height>{height}').encode()
         if number == 0:
             kind, content = damage.damaged_xml(image.name, rng)
         (folder / 'voc' / f'{image.stem}.xml').write_bytes(content)
@@ -162,6 +164,28 @@ def inputs(sources: Sources) -> Iterator[tuple[int, Damaged]]:
         )
 
 
+def whole_inputs(sources: Sources) -> Iterator[Damaged]:
+    """One of each kind that nothing has happened to."""
+    images, folder = sources.data / 'train2017', sources.root / 'whole'
+    (folder / 'voc').mkdir(parents=True)
+    (folder / 'json').mkdir()
+    for image in sorted(images.iterdir()):
+        height, width = cv2.imread(str(image)).shape[:2]
+        text = damage.VOC.format(name=image.name)
+        text = text.replace('>80<', f'>{width}<').replace('<height>60', f'<height>{height}')
+        (folder / 'voc' / f'{image.stem}.xml').write_text(text)
+    annotations = sources.data / 'annotations/instances_train2017.json'
+    yield _prepared('JSON', 'whole', images, annotations, folder / 'json')
+    yield _prepared('XML', 'whole', images, folder / 'voc', folder)
+    found = folder / 'found.json'
+    yield Damaged('exported folder', 'whole', ['-m', 'shufflenet_runtime', sources.root /
+                  'exported', sources.root / 'one.png', '--json', found],
+                  partial(detections_are_right, found))  # fmt: skip
+    yield Damaged('checkpoint', 'whole', ['tests/faults/load_weights.py',
+                  *[sources.root / 'whole.pth'] * 2],
+                  lambda output: 'are equal' in output)  # fmt: skip
+
+
 def verdict(damaged: Damaged, ended: Ended) -> str:
     """``named error``, ``right result``, or what else it was."""
     lines = [line for line in ended.output.splitlines() if line.strip()]
@@ -183,6 +207,10 @@ def verdict(damaged: Damaged, ended: Ended) -> str:
 @pytest.mark.faults
 def test_damaged_inputs(zygote: Zygote, tmp_path_factory):
     sources = Sources(tmp_path_factory.mktemp('fuzz'))
+    for damaged in whole_inputs(sources):
+        ended = zygote.run(damaged.argv, sources.root / f'{damaged.kind}.log', PATIENCE)
+        # else every damaged one would end in a named error, too
+        assert verdict(damaged, ended) == 'right result', ended.output[-2000:]
     counts: dict[str, Counter] = defaultdict(Counter)
     others = []
     for number, damaged in inputs(sources):

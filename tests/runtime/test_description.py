@@ -28,7 +28,8 @@ def test_a_whole_one(tmp_path):
 
 
 @pytest.mark.parametrize('key, value', [
-    ('kind', 'oven'), ('name', 3), ('labels', 'text'), ('labels', [None]), ('outputs', None),
+    ('kind', 'oven'), ('kind', []), ('name', 3),
+    ('input', []), ('files', [['a', 'b']]), ('labels', 'text'), ('labels', [None]), ('outputs', None),
     ('input.channels', 'hsv'), ('input.height', -1), ('input.width', 10**12), ('resize', 3),
     ('resize.rule', 'nonsense'), ('resize.long', 0), ('resize.short', float('nan')),
     ('resize.long', 1e30), ('thresholds', None), ('thresholds.score', 2),
@@ -44,3 +45,9 @@ def test_what_cannot_be(tmp_path, key, value):
     holder[last] = value
     with pytest.raises(DataError, match=key.split('.')[0]):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize('key', ['labels', 'resize', 'input', 'engines', 'files', 'kind'])
+def test_what_lacks(tmp_path, key):
+    with pytest.raises(DataError, match=key):
+        read(tmp_path, {k: v for k, v in WHOLE.items() if k != key})
