@@ -29,7 +29,8 @@ def test_a_whole_one(tmp_path):
 
 @pytest.mark.parametrize('key, value', [
     ('kind', 'oven'), ('kind', []), ('name', 3),
-    ('input', []), ('files', [['a', 'b']]), ('labels', 'text'), ('labels', [None]), ('outputs', None),
+    ('input', []), ('files', [['a', 'b']]), ('labels', 'text'), ('labels', [None]),
+    ('outputs', None),
     ('input.channels', 'hsv'), ('input.height', -1), ('input.width', 10**12), ('resize', 3),
     ('resize.rule', 'nonsense'), ('resize.long', 0), ('resize.short', float('nan')),
     ('resize.long', 1e30), ('thresholds', None), ('thresholds.score', 2),
