@@ -17,13 +17,14 @@ ONEDL_SOURCES := --no-binary onedl-mmcv,onedl-mmdetection,onedl-mmpretrain
 ONEDL_TESTS := tests/compat tests/swap tests/engine tests/weights tests/configs tests/tools \
   tests/models/test_equals_mmpretrain.py tests/evaluation
 
-.PHONY: help demo demo-scratch test test-all test-onedl lint lock clean
+.PHONY: help demo demo-scratch test test-all test-onedl test-matrix lint lock clean
 
 help:
 	@echo 'make demo      on sample data: pretrain a classifier, train detectors at 300 and 600 pixels'
 	@echo 'make demo-scratch  also train the detectors from random weights, and compare'
 	@echo 'make test      lint and the tests'
 	@echo 'make test-all  also the tests that take minutes'
+	@echo 'make test-matrix  the tests on each supported Python, and on the oldest PyTorch'
 	@echo 'make test-onedl  tests on the fork of MMDetection by OneDL, in .venv-onedl'
 	@echo 'make lock      resolve requirements/lock.in and lock-onedl.in anew (needs the network)'
 	@echo 'make clean     remove .venv, .venv-onedl, the sample data and the work folders'
@@ -56,12 +57,16 @@ demo-scratch: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 
 test: lint
 	$(PYTEST)
 
 test-all: lint
 	$(PYTEST) -m ''
+
+test-matrix:
+	.ci/test-matrix
 
 test-onedl: $(ONEDL_READY)
 	$(ONEDL)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope $(ONEDL_TESTS)

@@ -1,19 +1,19 @@
-"""Detect or classify: python -m shufflenet_runtime MODEL SOURCE ..."""
+"""Detect or classify: shufflenet-runtime MODEL SOURCE ..., or python -m shufflenet_runtime."""
 import argparse
 import sys
 
-from .cli import Run, run
+from .cli import Options, run
 from .engines import ENGINES
-from .errors import ShuffleNetDetError
+from .errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog='python -m shufflenet_runtime',
+        prog='shufflenet-runtime',
         description='Run an exported detector or classifier on images and videos. Without '
         '--out-dir, --json and --show the results are printed.',
     )
-    parser.add_argument('model', help='folder that tools/export.py made')
+    parser.add_argument('model', help='folder of an exported network')
     parser.add_argument(
         'sources', nargs='+', metavar='SOURCE',
         help='image, folder of images, video, camera:0, or URL of a stream',
@@ -42,10 +42,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     try:
-        run(Run(**vars(parse_args())))
+        run(Options(**vars(parse_args())))
     except KeyboardInterrupt:
         sys.exit('interrupted: nothing is kept of what was not finished')
-    except ShuffleNetDetError as error:
+    except UserError as error:
         sys.exit(f'error: {error}')
 
 

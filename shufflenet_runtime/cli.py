@@ -24,7 +24,7 @@ _SCORE_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
-class Run:
+class Options:
     """The arguments of the command line, by their names."""
 
     model: str
@@ -58,11 +58,11 @@ class Result:
         return about | dict(width=width, height=height) | self.found.as_json()
 
 
-def run(args: Run) -> None:
+def run(args: Options) -> None:
     """Do what the command line says.
 
     Raises:
-        ShuffleNetDetError: something is wrong with the model, a source or an output.
+        UserError: something is wrong with the model, a source or an output.
         DataError: some images could not be read, after all others are done.
     """
     predictor = _predictor(args)
@@ -91,7 +91,7 @@ def run(args: Run) -> None:
         raise DataError(f'{len(bad)} of {progress.done} images failed, see above.')
 
 
-def _predictor(args: Run) -> Predictor:
+def _predictor(args: Options) -> Predictor:
     common = (args.model, args.engine, args.threads, args.workers)
     about = read_description(args.model)
     threshold = args.score_threshold
@@ -118,7 +118,7 @@ def predicting(predictor: Predictor) -> Callable[[Frame], Result]:
     return predict
 
 
-def _deliver(args: Run, source: Source, result: Result, pictures: Pictures | None) -> bool:
+def _deliver(args: Options, source: Source, result: Result, pictures: Pictures | None) -> bool:
     """Draw, show or print a result; whether to go on with this source."""
     if not (pictures or args.json or args.show):
         print(f'{result.frame.name}: {_line(result.found)}')

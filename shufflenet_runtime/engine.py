@@ -1,7 +1,7 @@
 """What an engine is: it opens the network of an exported folder.
 
-A new one is a subclass in a module of its own, a line in :mod:`.engines`, and a writer of its files
-in ``shufflenet_det.export``.
+A new one is a subclass in a module of its own and a line in :mod:`.engines`; whatever exports
+networks has a writer of its files.
 """
 import os
 from abc import ABC, abstractmethod
@@ -19,8 +19,7 @@ class Engine(ABC):
     Attributes:
         name: of the engine, which is that of its Python package and of the extra of the runtime
             that brings it, too.
-        format: name of the kind of file that it reads, and of the extra of shufflenet_det that
-            brings what writes it.
+        format: name of the kind of file that it reads.
         model: name of that file in an exported folder.
         files: all files that belong to a network.
         detector_files: of a detector those besides ``files``.
@@ -52,12 +51,7 @@ class Engine(ABC):
         Raises:
             EngineError: it is not installed.
         """
-        return require(
-            self.name,
-            self.name,
-            f'the extra {self.name} of shufflenet_runtime and the extra {self.format} of '
-            f'shufflenet_det',
-        )
+        return require(self.name, self.name, f'the extra {self.name} of shufflenet_runtime')
 
     def open(self, folder: Path, threads: int = 0, workers: int = 1) -> Session:
         """Load the network of an exported folder.

@@ -6,19 +6,19 @@ only for errors that are not of this family, because those are ours to mend.
 from collections.abc import Iterable
 
 
-class ShuffleNetDetError(Exception):
+class UserError(Exception):
     """Base class of all errors that speak to the user."""
 
 
-class ConfigError(ShuffleNetDetError, ValueError):
+class ConfigError(UserError, ValueError):
     """A config or an argument asks for something that cannot be."""
 
 
-class DataError(ShuffleNetDetError):
+class DataError(UserError):
     """A data set, an image or a file is missing, damaged, or does not fit."""
 
 
-class EngineError(ShuffleNetDetError):
+class EngineError(UserError):
     """An engine is missing, or cannot load or run a network."""
 
 

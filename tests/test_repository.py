@@ -1,10 +1,6 @@
 """What the repository says of itself is true."""
 import configparser
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 from shufflenet_det.models.widths import widths_table
@@ -112,35 +108,6 @@ def test_figures_of_the_sample_are_those_of_the_demo():
     for resolution, figure in mean_ap.items():
         detector = metrics[f'faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-{resolution}']
         assert round(detector['box AP'], 1) == pytest.approx(100 * float(figure))
-
-
-def test_wheel_holds_what_mim_looks_for(tmp_path):
-    if shutil.which('git') is None:
-        pytest.skip('git, which tells the files of the repository from others, is not installed')
-    source = tmp_path / 'source'
-    listed = subprocess.run(
-        ['git', 'ls-files', '--cached', '--others', '--exclude-standard'],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    ).stdout.splitlines()  # fmt: skip
-    assert listed
-    for name in listed:
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation',
-         '--wheel-dir', str(tmp_path), str(source)],
-        check=True,
-    )  # fmt: skip
-    (wheel,) = tmp_path.glob('shufflenet_det-*.whl')
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    assert 'shufflenet_det/.mim/model-index.yml' in names
-    assert 'shufflenet_det/.mim/tools/train.py' in names
-    for config in (ROOT / 'configs').rglob('*.py'):
-        assert f'shufflenet_det/.mim/{config.relative_to(ROOT).as_posix()}' in names
-    assert 'shufflenet_det/compat/mmcv_ext/nms.py' in names
-    assert 'shufflenet_runtime/detector.py' in names
 
 
 def test_package_asks_for_no_mmdetection_by_itself():

@@ -68,7 +68,7 @@ def pretrain(work_dir: Path, data: Path) -> Path:
     step(
         'test the classifier',
         'test.py',
-        *(CLASSIFIER, checkpoint, '--work-dir', work_dir),
+        *(CLASSIFIER, checkpoint, '--work-dir', work_dir, '--out', work_dir / 'val.json'),
         **environment,
     )
     return Path(checkpoint)
@@ -113,6 +113,19 @@ def detect(work_dir: Path, data: Path, pretrained: Path | None, pictures: int) -
         )
 
 
+def report(work_dir: Path) -> dict[str, Path]:
+    """Write the pages of the detectors, side by side, and of the classifier."""
+    pages = {
+        'detectors': [work_dir / str(resolution) for resolution in RESOLUTIONS],
+        'classifier': [work_dir / 'classifier'],
+    }
+    written = {}
+    for kind, folders in pages.items():
+        written[kind] = work_dir / f'{kind}.html'
+        step(f'a page for the {kind}', 'report.py', *folders, '--out', written[kind])
+    return written
+
+
 def metrics_files(work_dir: Path) -> list[Path]:
     """What the tests of the classifier and of the detectors with its backbone leave behind."""
     folders = ('classifier', *map(str, RESOLUTIONS))
@@ -152,12 +165,15 @@ def main() -> None:
     if args.scratch:
         folders['from scratch'] = work_dir / 'scratch'
         detect(work_dir / 'scratch', data, None, args.pictures)
+    pages = report(work_dir)
     content = json.loads((work_dir / 'classifier' / 'metrics.json').read_text())
     error = content['metrics']['error/top1']
     print(f'\nclassifier: top-1 error {error:.1f}% of held-out images')
     print(results_table(folders))
     for resolution in RESOLUTIONS:
         print(f'ground truth beside detections: {work_dir / f"detections_{resolution}.jpg"}')
+    for kind, page in pages.items():
+        print(f'page of the {kind}, for a browser: {page}')
     print(f'the whole demo took {(time.monotonic() - start) / 60:.1f} minutes')
 
 

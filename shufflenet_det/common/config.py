@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from .errors import ConfigError
+from .model_zoo import remembered
 
 CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
 """Where the installed package has its configs; in an editable installation, a link to them."""
@@ -82,7 +83,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
             f'config file not found: {path}.' + suggest(Path(path).name, [p.name for p in near])
         )
     try:
-        cfg = get_config(path) if '::' in path else Config.fromfile(path)
+        with remembered():
+            cfg = get_config(path) if '::' in path else Config.fromfile(path)
     except Exception as error:
         raise ConfigError(f'cannot read config {path}: {type(error).__name__}: {error}') from None
     if 'model' not in cfg:

@@ -2,33 +2,27 @@
 
 After :func:`install`, everything of mmengine that loads a checkpoint (``Runner``, ``--resume``,
 ``init_detector``, inferencers, ``init_cfg=dict(type='Pretrained')``) is weights-only on every
-version of torch, reads what mmengine writes, says how many tensors matched, and fails with a
-:class:`CheckpointError` when none did; and what it saves is whole or not there. ``torch.load``
-itself is left alone.
+version of torch and reads what mmengine writes. ``torch.load`` itself is left alone.
 """
 import os
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import urlparse
 
-import mmengine.infer.infer as mmengine_infer
-import mmengine.runner as mmengine_runner
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
 from mmengine.dist import barrier, get_dist_info
 from mmengine.fileio import get_file_backend
-from mmengine.logging import print_log
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch.hub import download_url_to_file, get_dir
 
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
-from .checkpoint_keys import KeyReport, accounting, after_load, compare_keys, foreign_hint
+from .checkpoint_keys import KeyReport, after_load, compare_keys, foreign_hint
 from .checkpoint_reading import MapLocation, read_checkpoint
 from .checkpoint_unpickling import allow_stand_ins
-from .checkpoint_writing import install as install_writing
 
 __all__ = [
     'CheckpointError', 'CheckpointNotFoundError', 'KeyReport', 'UnsafeCheckpointError',
@@ -161,18 +155,6 @@ def load_checkpoint_with_prefix(prefix: str, filename: str,
     return part
 
 
-def _refuse_config_of_file(init_model: Callable) -> Callable:
-    """A config is a program: building a model from the one in a checkpoint runs what the file
-    says (``type='subprocess.getoutput'``), weights-only loading or not."""
-    def checked(self: Any, cfg: Any, weights: str | None, device: str = 'cpu') -> Any:
-        if not cfg:
-            raise UnsafeCheckpointError(
-                f'no config is given for {weights}. The one inside a checkpoint is not used, '
-                'because a config can run code: pass the config file as `model`.')
-        return init_model(self, cfg, weights, device)
-    return checked
-
-
 _SCHEMES = {
     load_from_local: ('', ),
     load_from_http: ('http://', 'https://'),
@@ -182,28 +164,51 @@ _SCHEMES = {
     load_from_openmmlab: ('open-mmlab://', 'openmmlab://'),
     load_from_mmcls: ('mmcls://', ),
 }
-_installed = False
+
+
+def needed() -> bool:
+    """Whether mmengine refuses a checkpoint of its own, or calls what a file names.
+
+    Asked of its loader with two files of a few hundred bytes.
+    """
+    load = CheckpointLoader._schemes.get('')
+    if load is None or _is_ours(load):
+        return True
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder, 'probe.pth'))
+        try:
+            torch.save({'history': HistoryBuffer([1.0], [1])}, path)
+            load(path, 'cpu')
+        except Exception:  # any failure is the answer
+            return True
+        try:
+            torch.save({'called': _Call()}, path)
+            load(path, 'cpu')
+        except Exception:
+            return False
+        return True
+
+
+class _Call:
+    """What a file can ask for: a call of a function that is on nobody's list."""
+
+    def __reduce__(self) -> tuple:
+        return os.path.basename, ('probe', )
+
+
+def _is_ours(function: Callable) -> bool:
+    return function.__module__.partition('.')[0] == __name__.partition('.')[0]
 
 
 def install() -> None:
     """Make mmengine load checkpoints safely. Calling it again changes nothing."""
-    global _installed
     allow_stand_ins()
-    if _installed:
-        return
     for loader, schemes in _SCHEMES.items():
         for scheme in schemes:
             present = CheckpointLoader._schemes.get(scheme)
             # a loader that the user has registered is the user's business
-            if present is None or present.__module__ == mmengine_checkpoint.__name__:
+            if (present is None or present.__module__ == mmengine_checkpoint.__name__
+                    or _is_ours(present)):
                 CheckpointLoader.register_scheme(scheme, loader, force=True)
         setattr(mmengine_checkpoint, loader.__name__, loader)
     mmengine_checkpoint._load_checkpoint_with_prefix = load_checkpoint_with_prefix
-    loading = accounting(mmengine_checkpoint.load_state_dict)
-    mmengine_checkpoint.load_state_dict = loading
-    # `from mmengine.runner import load_state_dict` finds the name in the package
-    mmengine_runner.load_state_dict = loading
-    inferencer = mmengine_infer.BaseInferencer
-    inferencer._init_model = _refuse_config_of_file(inferencer._init_model)
-    install_writing()
-    _installed = True

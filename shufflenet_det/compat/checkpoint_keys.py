@@ -1,11 +1,16 @@
-"""An account of every load into a model: how many tensors matched, and which did not."""
-import functools
+"""An account of a load into a model: how many tensors matched, and which did not.
+
+After :func:`install`, a load says so and fails where nothing matched, if the model has parts of
+this package. Models of others are loaded as mmengine does it, unless :func:`hold_every_model` was
+called, as the command line tools do.
+"""
 import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import mmengine.runner as mmengine_runner
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
 from mmengine.logging import print_log
@@ -14,10 +19,13 @@ from torch import nn
 
 from .checkpoint_errors import CheckpointError
 from .checkpoint_reading import Origin, origin_of
+from .wrapping import wrap
 
 SHOWN = 5
 after_load: list[Callable[[nn.Module, Origin], None]] = []
 """Called with each module that has been loaded, without wrappers, and with the file, if known."""
+_PACKAGE = __name__.partition('.')[0]
+_every_model = False
 _MISMATCH = re.compile(r'size mismatch for (\S+): copying a param with shape (?:torch\.Size\()?'
                        r'(.*?)\)? from checkpoint, the shape in current model is '
                        r'(?:torch\.Size\()?(.*?)\)?\.$', re.MULTILINE)
@@ -111,6 +119,35 @@ def _shape(value: Any) -> torch.Size:
     return value.shape if isinstance(value, torch.Tensor) else torch.Size([])
 
 
+def hold_every_model() -> None:
+    """Hold the models of others to the same rules as those with parts of this package."""
+    global _every_model
+    _every_model = True
+
+
+def has_part_of_ours(module: nn.Module) -> bool:
+    """Whether a model has a part of this package, or of a class that is derived from one."""
+    return any(base.__module__.partition('.')[0] == _PACKAGE
+               for kind in set(map(type, module.modules())) for base in kind.__mro__)
+
+
+def needed() -> bool:
+    """Whether mmengine loads a file of which nothing fits without an error."""
+    silent = logging.Logger(__name__, level=logging.CRITICAL + 1)
+    try:
+        mmengine_checkpoint.load_state_dict(nn.Linear(1, 1), {}, logger=silent)
+    except Exception:  # any error will do
+        return False
+    return True
+
+
+def install() -> None:
+    """Have mmengine account for loads. Calling it again changes nothing."""
+    wrap(mmengine_checkpoint, 'load_state_dict', accounting)
+    # `from mmengine.runner import load_state_dict` finds the name in the package
+    mmengine_runner.load_state_dict = mmengine_checkpoint.load_state_dict
+
+
 def accounting(load_state_dict: Callable) -> Callable:
     """Make ``mmengine.runner.checkpoint.load_state_dict`` say what matched.
 
@@ -120,9 +157,10 @@ def accounting(load_state_dict: Callable) -> Callable:
     Raises (when the wrapped function is called):
         CheckpointError: No tensor of the file fits the model, or its backbone is of another width.
     """
-    @functools.wraps(load_state_dict)
     def load_and_report(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False,
                         logger: Any = None) -> None:
+        if not _every_model and not has_part_of_ours(module):
+            return load_state_dict(module, state_dict, strict, logger)
         expected = tuple(_model_tensors(module))
         seen: list[list[str]] = []
 

@@ -54,6 +54,11 @@ def remove_partial(folder: str | os.PathLike) -> None:
         path.unlink(missing_ok=True)
 
 
+def needed() -> bool:
+    """MMEngine writes into the file that is there."""
+    return True
+
+
 def install() -> None:
     """Have mmengine's runner and hooks write with :func:`save_checkpoint`."""
     for module in (mmengine.runner, mmengine_checkpoint, mmengine_runner):

@@ -42,7 +42,7 @@ class CheckedCOCO(COCO):
             )
         try:
             super().__init__(str(annotation_file))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataError(
                 f'annotation file {self.path} is damaged or truncated ({error}). Download or '
                 f'export it again.'

@@ -6,10 +6,11 @@ from .guards import FiniteLossHook, TerminationHook
 from .hooks import ConsistencyHook
 from .iteration_seed import IterationSeedHook
 from .loops import ResumableEpochLoop, ResumableIterLoop
+from .progress import ProgressHook
 from .resume_hook import ResumeHook
 
 __all__ = [
     'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'FiniteLossHook', 'IterationSeedHook',
-    'ResumableEpochLoop', 'ResumableIterLoop', 'ResumeHook', 'SafeCheckpointHook',
+    'ProgressHook', 'ResumableEpochLoop', 'ResumableIterLoop', 'ResumeHook', 'SafeCheckpointHook',
     'TerminationHook',
 ]

@@ -1,6 +1,7 @@
 """From the flags of the command line to a config that MMEngine's Runner can run, on GPU or CPU."""
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import distributed
 
 from ..common.cli import check_writable
 from ..common.errors import ConfigError
+from ..compat.checkpoint_keys import hold_every_model
 
 
 class OptionAction(DictAction):
@@ -150,6 +152,7 @@ def is_classifier(cfg: Config) -> bool:
 
 def add_consistency_check(cfg: Config) -> None:
     """Have the model, the data and the checkpoint compared, whatever hooks the config names."""
+    hold_every_model()
     hooks = list(cfg.get('custom_hooks') or [])
     if not any(hook['type'] == 'ConsistencyHook' for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type='ConsistencyHook')]
@@ -186,3 +189,37 @@ def make_resumable(cfg: Config) -> None:
 
 def _name(type_: str | type) -> str:
     return type_ if isinstance(type_, str) else type_.__name__
+
+
+def add_progress(cfg: Config) -> None:
+    """Have a line a minute logged on how far the training is."""
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any(hook['type'] == 'ProgressHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='ProgressHook')]
+
+
+def add_tracking(cfg: Config, tensorboard: bool = False, wandb: str | None = None) -> None:
+    """Have MMEngine send what it logs to TensorBoard or Weights & Biases, too.
+
+    Args:
+        cfg: config, changed in place.
+        tensorboard: whether to write TensorBoard's files, to ``<work_dir>/<time>/vis_data``.
+        wandb: project of Weights & Biases.
+
+    Raises:
+        ConfigError: the package for it is not installed.
+    """
+    wanted = {}
+    if tensorboard:
+        wanted['tensorboard'] = dict(type='TensorboardVisBackend')
+    if wandb:
+        name = Path(cfg.work_dir).name
+        wanted['wandb'] = dict(type='WandbVisBackend', init_kwargs=dict(project=wandb, name=name))
+    for package, backend in wanted.items():
+        if find_spec(package) is None:
+            raise ConfigError(f'--{package} needs the package: `pip install {package}`.')
+        visualizer = cfg.get('visualizer') or dict(type='Visualizer')
+        backends = list(visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
+        if not any(other['type'] == backend['type'] for other in backends):
+            backends.append(backend)
+        cfg.visualizer = {**visualizer, 'vis_backends': backends}

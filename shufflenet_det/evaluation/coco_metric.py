@@ -8,6 +8,7 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from terminaltables import AsciiTable
@@ -15,6 +16,7 @@ from terminaltables import AsciiTable
 from ..common.cli import write_atomically
 from ..common.errors import ConfigError
 from ..data.coco import CheckedCOCO
+from .hotcoco_backend import choose_backend, describe_backend, evaluate_by_hotcoco
 
 FIGURES = (
     'mAP',
@@ -47,11 +49,14 @@ class CheckedCocoMetric(CocoMetric):
         metric: ``'bbox'``, ``'segm'`` or both.
         format_only: write the results for an evaluation server and compute nothing.
         outfile_prefix: keep the results as ``<prefix>.bbox.json`` (and ``.segm.json``).
+        backend: what computes the figures: ``'pycocotools'``, the reference; ``'hotcoco'``, whose
+            figures are the same; or ``'auto'``, hotcoco where it is installed.
         backend_args, collect_device, prefix: as in ``CocoMetric``.
 
     Attributes:
         per_class: after evaluation, the first six
             figures, as ``{metric: {class: {figure: value}}}``.
+        backend: what computes the figures, ``'pycocotools'`` or ``'hotcoco'``.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class CheckedCocoMetric(CocoMetric):
         backend_args: dict | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
+        backend: str = 'auto',
     ) -> None:
         metrics = [metric] if isinstance(metric, str) else list(metric)
         unknown = set(metrics) - {'bbox', 'segm'}
@@ -79,6 +85,7 @@ class CheckedCocoMetric(CocoMetric):
         with get_local_path(ann_file, backend_args=backend_args) as path:
             self._coco_api = CheckedCOCO(path)
         self.per_class: dict[str, dict[str, dict[str, float]]] = {}
+        self.backend = choose_backend(backend)
         self._out: Path | None = None
 
     def keep_results(self, path: str | Path) -> None:
@@ -125,12 +132,18 @@ class CheckedCocoMetric(CocoMetric):
         return figures
 
     def _evaluate(self, result_file: str, metric: str) -> COCOeval:
-        detections = load_results(self._coco_api, result_file, metric)
-        evaluation = COCOeval(self._coco_api, detections, metric)
-        evaluation.params.catIds = self.cat_ids
-        evaluation.params.imgIds = self.img_ids
-        evaluation.evaluate()
-        evaluation.accumulate()
+        print_log(f'{metric} is evaluated by {describe_backend(self.backend)}', 'current')
+        if self.backend == 'hotcoco':
+            evaluation = evaluate_by_hotcoco(
+                self._coco_api, result_file, metric, self.cat_ids, self.img_ids
+            )
+        else:
+            detections = load_results(self._coco_api, result_file, metric)
+            evaluation = COCOeval(self._coco_api, detections, metric)
+            evaluation.params.catIds = self.cat_ids
+            evaluation.params.imgIds = self.img_ids
+            evaluation.evaluate()
+            evaluation.accumulate()
         evaluation.summarize()
         return evaluation
 

@@ -1,6 +1,8 @@
 """The figures of an evaluation as ``metrics.json``, with what they are figures of."""
 import json
 import platform
+import shlex
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,7 +19,7 @@ from ..compat.stack import DISTRIBUTIONS, distributions
 from .coco_metric import CheckedCocoMetric
 from .top_k_error import TopKError
 
-PACKAGES = ('shufflenet_det', 'torch', 'torchvision', 'numpy', 'pycocotools')
+PACKAGES = ('shufflenet_det', 'torch', 'torchvision', 'numpy', 'pycocotools', 'hotcoco')
 
 
 def write_metrics(
@@ -29,6 +31,8 @@ def write_metrics(
     evaluator: CheckedCocoMetric | TopKError | None,
     dataset: BaseDataset,
     engine: str | None = None,
+    results: str | Path | None = None,
+    milliseconds: float | None = None,
 ) -> dict:
     """Write ``metrics.json``: figures, with all that is needed to say what they are figures of.
 
@@ -40,6 +44,8 @@ def write_metrics(
         evaluator: the metric, where it is one of ours.
         dataset: the images that were evaluated.
         engine: what ran the network, where that was not PyTorch.
+        results: file of the detections (of a classifier, of its best classes), where it was kept.
+        milliseconds: of an image in this test, post-processing included.
 
     Returns:
         The content of the file.
@@ -53,6 +59,13 @@ def write_metrics(
         annotations=cfg.test_evaluator.get('ann_file')
         if isinstance(cfg.test_evaluator, Mapping)
         else None,
+        images_folder=images_folder_of(dataset),
+        **({'results': str(Path(results).absolute())} if results else {}),
+        **({'milliseconds': milliseconds} if milliseconds else {}),
+        **({'size_bytes': size} if (size := size_of(checkpoint)) else {}),
+        **({'pretrained': cfg.pretrained} if cfg.get('pretrained') else {}),
+        **({'evaluated_by': backend} if (backend := getattr(evaluator, 'backend', None)) else {}),
+        command=shlex.join(sys.argv),
         classes=len(dataset.metainfo.get('classes', ())),
         images=len(dataset),
         metrics=dict(metrics),
@@ -67,6 +80,21 @@ def write_metrics(
 def sha256_of(path: str | Path) -> str | None:
     """Hash of a local file; None for one that is elsewhere, such as behind a URL."""
     return sha256(path) if Path(path).is_file() else None
+
+
+def size_of(path: str | Path) -> int | None:
+    """Bytes of a checkpoint, or of the files of an exported network; None for what is elsewhere."""
+    path = Path(path)
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
+    return path.stat().st_size if path.is_file() else None
+
+
+def images_folder_of(dataset: BaseDataset) -> str | None:
+    """Where a data set's images are, where it has one folder for all."""
+    prefix = getattr(dataset, 'data_prefix', None) or {}
+    folder = prefix.get('img') or prefix.get('img_path')
+    return str(Path(folder).absolute()) if folder and '://' not in folder else None
 
 
 def resolution_of(cfg: Config) -> list[int] | None:

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from ..common.errors import ConfigError
-from .comparison_units import BottleneckUnit, PlainUnit
+from .comparison_units import BottleneckUnit, VGGUnit
 from .shuffle_unit import ShuffleUnit
 from .skeleton import UnitNet
 from .widths import check_positive_widths, check_widths, shufflenet_v1_widths
@@ -71,7 +71,7 @@ class ComparisonNet(UnitNet):
 class VGGLike(ComparisonNet):
     """Two plain 3x3 convolutions a unit; the paper has 140 MFLOPs only."""
 
-    unit = PlainUnit
+    unit = VGGUnit
     widths = {140: (24, (25, 49, 98)), 38: (12, (12, 25, 49)), 13: (12, (6, 13, 25))}
 
 

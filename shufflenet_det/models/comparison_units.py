@@ -6,7 +6,7 @@ from ..common.errors import ConfigError
 from .unit import Unit, layer_settings
 
 
-class PlainUnit(Unit):
+class VGGUnit(Unit):
     """Two 3x3 convolutions, each with batch norm and ReLU, no shortcut ("VGG-like").
 
     Args:

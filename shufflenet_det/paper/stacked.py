@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..common.errors import ConfigError
 from ..models.classifier import ImageClassifier
-from ..models.comparison_units import BottleneckUnit, PlainUnit
+from ..models.comparison_units import BottleneckUnit, VGGUnit
 from ..models.mobilenet_v1 import SeparableUnit
 from ..models.shuffle_unit import ShuffleUnit
 
@@ -227,7 +227,7 @@ class Stack:
             return self._shuffle_unit(name, modules)
         if isinstance(module, SeparableUnit):
             return self._sequence(name, module, ('depthwise', 'pointwise'))
-        if isinstance(module, PlainUnit):
+        if isinstance(module, VGGUnit):
             return self._sequence(name, module, ('conv1', 'conv2'))
         if isinstance(module, BottleneckUnit):
             return self._bottleneck_unit(name, module)

@@ -10,7 +10,7 @@ from ..models.widths import STAGE2_CHANNELS, check_widths, shufflenet_v1_widths
 from ..weights import Description, describe_checkpoint
 from ..weights.layouts import FOREIGN
 from ..weights.preprocessing import IMAGENET, Preprocessing
-from ..weights.public import SCHEME, find_public
+from ..weights.public_names import SCHEME, find_public
 from .levels import SwapError, build_without_weights
 from .names import DEFAULT_BACKBONE, backbone_config
 

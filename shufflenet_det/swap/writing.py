@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from ..common.cli import write_atomically
 from ..common.errors import ConfigError
+from ..common.model_zoo import remembered
 from .differences import as_code, overrides, plain
 from .levels import SwapError
 
@@ -67,7 +68,9 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
     draft = out.with_name(f'.{out.stem}_draft.py')
     try:
         draft.write_text(text)
-        reason = '' if plain(Config.fromfile(draft)) == plain(new) else 'it reads otherwise'
+        with remembered():
+            read = Config.fromfile(draft)
+        reason = '' if plain(read) == plain(new) else 'it reads otherwise'
     except Exception as error:
         # a config is a program, and mmengine has its own rules for what may inherit what
         reason = f'{type(error).__name__}: {error}'

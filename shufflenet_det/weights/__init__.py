@@ -19,7 +19,8 @@ __all__ = [
 
 
 def install() -> None:
-    """Make mmengine record what weights need, hold models to it, and know ``shufflenet://``."""
+    """Record what weights need and hold models to it, where mmengine was changed to ask
+    (:mod:`shufflenet_det.compat.changes`); let it know ``shufflenet://``."""
     recording.install()
     checking.install()
     public.install()

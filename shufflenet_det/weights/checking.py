@@ -6,7 +6,6 @@ with the model, before the first image. A part of a model, such as a backbone wi
 of the ``init_weights`` of the whole. A stage 4 in the RoI head of a C4 detector starts from the
 file of its backbone, if no other is named for it.
 """
-import functools
 import logging
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,12 +13,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mmengine.logging import print_log
-from mmengine.model import BaseModel
 from torch import nn
 
 from ..common.errors import ConfigError
 from ..compat.checkpoint import CheckpointError, after_load
 from ..compat.checkpoint_reading import Origin
+from ..compat.initialisation import after_init, before_init
 from ..models.classifier import ClassifierPreprocessor
 from ..models.shared_stage import SharedRoIStage
 from ..models.shuffle_unit import ShuffleUnit
@@ -169,21 +168,9 @@ def _is_pretrained(init_cfg: Mapping | list | None) -> bool:
 
 def install() -> None:
     """Have every load of mmengine compared. Calling it again changes nothing."""
-    if _check_loaded in after_load:
-        return
-    after_load.append(_check_loaded)
-    init_weights = BaseModel.init_weights
-
-    @functools.wraps(init_weights)
-    def init_and_check(self: BaseModel) -> None:
-        # mmengine's own sign of the outermost call; a detector inside another is given images by
-        # the preprocessor of the outer one
-        outermost = not hasattr(self, '_params_init_info')
-        if outermost:
-            _share_weights(self)
-            _check_channels(self)
-        init_weights(self)
-        if outermost:
-            check_preprocessing(self)
-
-    BaseModel.init_weights = init_and_check
+    for callbacks, ours in (
+        (after_load, (_check_loaded,)),
+        (before_init, (_share_weights, _check_channels)),
+        (after_init, (check_preprocessing,)),
+    ):
+        callbacks += [callback for callback in ours if callback not in callbacks]

@@ -22,7 +22,7 @@ from .layouts import (
     variant_of,
 )
 from .preprocessing import IMAGENET, RAW_BGR, Preprocessing
-from .public import SCHEME, find_public
+from .public_names import SCHEME, find_public
 from .record import WeightsRecord, read_record
 
 # shuffle and pixels of the public files in other layouts; ZCls's are the authors'

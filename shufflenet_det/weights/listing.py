@@ -2,8 +2,8 @@
 from ..common.tables import Column, Table
 from ..models.widths import BOTTLENECK_RATIO, STAGE_BLOCKS
 from .download import place_of
-from .public import SCHEME
 from .public_files import PublicFile, public_files
+from .public_names import SCHEME
 from .refused import REFUSED
 
 _SOURCES = {

@@ -3,21 +3,15 @@
 After :func:`install`, whatever Runner of mmengine saves a model with a backbone of this package
 adds the record, MMDetection's own ``tools/train.py`` included. Other models are saved as they were.
 """
-import functools
-from collections.abc import Callable
-from typing import Any
-
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
+from ..compat.checkpoint_saving import before_save
 from ..models.shuffle_unit import ShuffleUnit
 from ..models.shufflenet_v1 import ShuffleNetV1
 from ..models.staged import StagedBackbone
 from .preprocessing import preprocessing_of
 from .record import RECORD_KEY, WeightsRecord
-
-_installed = False
 
 
 def record_of(model: nn.Module) -> WeightsRecord | None:
@@ -44,21 +38,11 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 def install() -> None:
     """Have every Runner write the record. Calling it again changes nothing."""
-    global _installed
-    if not _installed:
-        for runner in (Runner, FlexibleRunner):
-            runner.call_hook = _recording(runner.call_hook)
-    _installed = True
+    if _write_record not in before_save:
+        before_save.append(_write_record)
 
 
-def _recording(call_hook: Callable) -> Callable:
-    # here and not in a hook: what a config lists as hooks, and in which order, is the user's
-    @functools.wraps(call_hook)
-    def call_and_record(self: Any, fn_name: str, **kwargs: Any) -> None:
-        if fn_name == 'before_save_checkpoint':
-            record = record_of(self.model)
-            if record is not None:
-                kwargs['checkpoint'].setdefault('meta', {})[RECORD_KEY] = record.to_json()
-        call_hook(self, fn_name, **kwargs)
-
-    return call_and_record
+def _write_record(model: nn.Module, checkpoint: dict) -> None:
+    record = record_of(model)
+    if record is not None:
+        checkpoint.setdefault('meta', {})[RECORD_KEY] = record.to_json()

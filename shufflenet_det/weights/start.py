@@ -2,7 +2,7 @@
 import os
 
 from .describe import Description, describe_checkpoint
-from .public import find_public
+from .public_names import find_public
 
 
 def start_from(pretrained: str) -> dict:

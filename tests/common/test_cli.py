@@ -11,7 +11,7 @@ import atexit
 import sys
 
 import torch
-from shufflenet_det.engine import cli
+from shufflenet_det.common import cli
 
 
 def main():

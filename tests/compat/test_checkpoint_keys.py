@@ -1,7 +1,7 @@
 """Each load says what matched, and fails when nothing did."""
 import logging
 
-from shufflenet_det.compat import checkpoint
+from shufflenet_det.compat import checkpoint, checkpoint_keys
 from shufflenet_det.compat.checkpoint import CheckpointError, compare_keys
 
 import pytest
@@ -13,6 +13,13 @@ from mmengine.runner import load_checkpoint, load_state_dict
 from torch import nn
 
 checkpoint.install()
+checkpoint_keys.install()
+
+
+@pytest.fixture(autouse=True)
+def _as_in_the_tools(monkeypatch):
+    # also models without a part of this package, as the ones below
+    monkeypatch.setattr(checkpoint_keys, '_every_model', True)
 
 
 class Detector(BaseModule):

@@ -187,7 +187,7 @@ def test_bad_input_is_refused_early(cfg, files, tmp_path, monkeypatch):
     assert 'not found: none.jpg' in refused(cfg, checkpoint, out, DataError, images=['none.jpg'])
     monkeypatch.setitem(sys.modules, 'openvino', None)
     message = refused(cfg, checkpoint, out, EngineError, formats=['onnx', 'openvino'])
-    assert 'pip install openvino' in message and 'extra openvino of shufflenet_det' in message
+    assert 'pip install openvino' in message and 'extra openvino of shufflenet_runtime' in message
 
 
 def test_damaged_folders_are_refused(exported, tmp_path):

@@ -188,7 +188,7 @@ def frames_until_interrupted() -> Iterator[Frame]:
 def test_to_interrupt_a_camera_is_to_end_it(work, monkeypatch, count, files):
     source = Source('a', count, 5.0, files, ['film.mp4'], frames_until_interrupted)
     monkeypatch.setattr(cli, 'open_sources', lambda *_: [source])
-    arguments = cli.Run(
+    arguments = cli.Options(
         model=str(work / 'exported'), sources=['a'], out_dir=str(work / 'drawn'),
         json=str(work / 'found.json'), show=False, score_threshold=None, engine=None, threads=1,
         workers=1, max_frames=None,

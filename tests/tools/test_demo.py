@@ -19,6 +19,8 @@ def run_demo(folder: Path, data: Path, *options: str) -> None:
 
 def precision(folder: Path) -> dict[int, float]:
     assert (folder / 'detections_300.jpg').exists() and (folder / 'detections_600.jpg').exists()
+    for page in ('detectors.html', 'classifier.html'):
+        assert 1e6 < (folder / page).stat().st_size < 5e6
     return {
         resolution: json.loads((folder / str(resolution) / 'metrics.json').read_text())['metrics'][
             'coco/bbox_mAP'

@@ -166,6 +166,31 @@ def test_image_demo_draws_and_writes(trained, tmp_path):
     assert len(list((tmp_path / 'preds').glob('*.json'))) == 2
 
 
+def test_page_of_a_run_that_was_resumed_and_tested(trained):
+    pytest.importorskip('bokeh', reason='bokeh, of the extra `report`, is not installed')
+    pytest.importorskip('hotcoco', reason='hotcoco, of the extra `report`, is not installed')
+    root, work_dir, output = trained
+    assert f'tools/report.py {work_dir}' in output, 'the training says how to look at it'
+    output = succeeded(
+        run(
+            command('test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir', work_dir,
+                    '--report', '--cfg-options', *SMALL, 'model.test_cfg.rcnn.score_thr=0.0'),
+            root,
+        )
+    )  # fmt: skip
+    assert f'look at {work_dir / "report.html"}' in output
+    assert 'bbox is evaluated by hotcoco' in output
+    content = json.loads((work_dir / 'metrics.json').read_text())
+    assert content['milliseconds'] > 0
+    assert content['size_bytes'] == (work_dir / 'epoch_2.pth').stat().st_size
+    assert content['images_folder'] == str(root / 'val2017')
+    page = (work_dir / 'report.html').read_text()
+    assert 'Training is done (epoch 2 of 2, iteration ' in page
+    assert 'class="note"' not in page, 'nothing is missing'
+    assert page.count('<figure>') == content['images'] == 6
+    assert f'<td class="">{content["metrics"]["coco/bbox_AR@100"]:.3f}</td>' in page
+
+
 def test_two_processes_train_on_cpu(tmp_path):
     root = write_coco(tmp_path / 'coco')
     arguments = [

@@ -5,7 +5,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from shufflenet_det.weights import public, public_files
+from shufflenet_det.weights import public_files, public_names
 from shufflenet_det.weights.public_files import Digest, PublicFile
 
 import pytest
@@ -83,7 +83,7 @@ def publish(
     """Have the list hold changed entries, and the cache be in a folder."""
     names = {file.name: file for file in changed}
     files = tuple(names.get(file.name, file) for file in public_files.public_files())
-    for module in (public, public_files):
+    for module in (public_names, public_files):
         monkeypatch.setattr(module, 'public_files', lambda: files)
     if home is not None:
         monkeypatch.setenv('TORCH_HOME', str(home))

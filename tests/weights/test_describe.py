@@ -8,8 +8,8 @@ from shufflenet_det.models import ImageClassifier, MobileNetV1, ShuffleNetV1
 from shufflenet_det.models.widths import STAGE2_CHANNELS
 from shufflenet_det.weights import WeightsRecord, describe_checkpoint, record_of
 from shufflenet_det.weights.preprocessing import IMAGENET, RAW_BGR
-from shufflenet_det.weights.public import find_public
 from shufflenet_det.weights.public_files import public_files
+from shufflenet_det.weights.public_names import find_public
 from shufflenet_det.weights.record import RECORD_KEY
 from shufflenet_det.weights.refused import REFUSED
 

@@ -5,7 +5,7 @@ from shufflenet_det.compat.checkpoint import CheckpointError
 from shufflenet_det.weights import WeightsRecord, describe_checkpoint
 from shufflenet_det.weights.convert import convert
 from shufflenet_det.weights.download import content_of, place_of
-from shufflenet_det.weights.public import find_public
+from shufflenet_det.weights.public_names import find_public
 from shufflenet_det.weights.record import RECORD_KEY
 
 import pytest

@@ -71,6 +71,24 @@ class _ExtFinder(MetaPathFinder, Loader):
         vars(module).update(operators, __all__=sorted(operators), __getattr__=__getattr__)
 
 
+def needed() -> bool:
+    """Whether mmcv's compiled module is missing. Neither mmcv nor torch is imported.
+
+    Raises:
+        ImportError: mmcv is not installed at all.
+    """
+    mmcv = find_spec('mmcv')
+    if mmcv is None or mmcv.submodule_search_locations is None:
+        raise ImportError(
+            "mmcv is not installed. 'pip install shufflenet_det[lite]' brings mmcv-lite, which "
+            "needs no compiler (shufflenet_det supplies the operators); compiled mmcv works too: "
+            f"{_MMCV_INSTALL_URL}", name='mmcv')
+    loaded = sys.modules.get(_TARGET)
+    if loaded is not None:
+        return type(loaded.__loader__).__module__ == __name__
+    return PathFinder.find_spec(_TARGET, mmcv.submodule_search_locations) is None
+
+
 def install() -> bool:
     """Provide ``mmcv._ext`` unless mmcv's compiled module is there.
 
@@ -83,16 +101,16 @@ def install() -> bool:
     Raises:
         ImportError: mmcv is not installed at all.
     """
-    if any(isinstance(finder, _ExtFinder) for finder in sys.meta_path):
+    if any(_is_ours(finder) for finder in sys.meta_path):
         return True
-    mmcv = find_spec('mmcv')
-    if mmcv is None or mmcv.submodule_search_locations is None:
-        raise ImportError(
-            "mmcv is not installed. 'pip install shufflenet_det[lite]' brings mmcv-lite, which "
-            "needs no compiler (shufflenet_det supplies the operators); compiled mmcv works too: "
-            f"{_MMCV_INSTALL_URL}", name='mmcv')
-    if _TARGET in sys.modules or PathFinder.find_spec(_TARGET, mmcv.submodule_search_locations):
+    if not needed():
         return False
     # Last in line, so that any other provider of the module is asked before this one.
     sys.meta_path.append(_ExtFinder())
     return True
+
+
+def _is_ours(finder: object) -> bool:
+    # by name: of an earlier import of this package, too
+    kind = type(finder)
+    return (kind.__module__, kind.__qualname__) == (__name__, _ExtFinder.__qualname__)

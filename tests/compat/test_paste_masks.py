@@ -1,5 +1,5 @@
-"""What of MMDetection 3.3 is mended in memory."""
-from shufflenet_det.compat import mmdet_models
+"""Masks of boxes outside of the picture, which MMDetection 3.3 cannot paste on CPU."""
+from shufflenet_det.compat import paste_masks
 
 import pytest
 import torch
@@ -40,5 +40,5 @@ def test_boxes_in_the_picture_are_pasted_as_before():
 
 def test_installing_again_changes_nothing():
     before = fcn_mask_head._do_paste_mask
-    mmdet_models.install()
+    paste_masks.install()
     assert fcn_mask_head._do_paste_mask is before

@@ -1,28 +1,32 @@
-"""Models of MMDetection 3.3 that do not work as they were released."""
-import functools
+"""Pasting masks on CPU fails in MMDetection 3.3 at a box outside of the picture.
+
+Detectors that do not clip their boxes (QueryInst) predict such boxes before they are trained.
+"""
 from collections.abc import Callable
 
-from mmdet.models.dense_heads import SSDHead
+import torch
 from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 from torch import Tensor
 
+from .wrapping import wrap
+
+
+def needed() -> bool:
+    """Whether a box outside of the picture fails."""
+    mask, outside = torch.zeros(1, 1, 2, 2), torch.tensor([[-9.0, 1, -6, 2]])
+    try:
+        fcn_mask_head._do_paste_mask(mask, outside, 4, 4, skip_empty=True)
+    except RuntimeError:
+        return True
+    return False
+
 
 def install() -> None:
-    """Mend them in memory. Calling it again changes nothing.
-
-    ``SSDHead`` keeps no ``loss_cls``, for which prediction asks since MMDetection 3.0. Pasting
-    masks on CPU fails at a box outside of the picture, as detectors that do not clip their boxes
-    (QueryInst) predict them before they are trained.
-    """
-    if not hasattr(SSDHead, 'loss_cls'):
-        SSDHead.loss_cls = None
-    paste = fcn_mask_head._do_paste_mask
-    if not hasattr(paste, '__wrapped__'):
-        fcn_mask_head._do_paste_mask = _without_what_is_outside(paste)
+    """Give it an empty mask. Calling it again changes nothing."""
+    wrap(fcn_mask_head, '_do_paste_mask', _without_what_is_outside)
 
 
 def _without_what_is_outside(paste: Callable) -> Callable:
-    @functools.wraps(paste)
     def paste_inside(
         masks: Tensor, boxes: Tensor, img_h: int, img_w: int, skip_empty: bool = True
     ) -> tuple[Tensor, tuple]:

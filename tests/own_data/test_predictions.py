@@ -1,0 +1,73 @@
+import json
+
+from shufflenet_det.common.errors import ConfigError, DataError
+from shufflenet_det.own_data.predictions import predictions_to_coco
+
+import pytest
+from pycocotools.coco import COCO
+
+FOUND = [
+    dict(image='in/a/x.jpg', width=40, height=30, detections=[
+        dict(label='mug', score=0.9, box=[1, 2, 11, 22]),
+        dict(label='fish', score=0.2, box=[0, 0, 5, 5]),
+    ]),
+    dict(image='in/y.jpg', width=50, height=30, detections=[]),
+]  # fmt: skip
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_detections_of_the_runtime_become_annotations(tmp_path):
+    found = write(tmp_path / 'found.json', FOUND)
+    predictions_to_coco(found, tmp_path / 'coco.json', images='in', classes=['mug', 'fish'])
+    coco = COCO(str(tmp_path / 'coco.json'))
+    assert [image['file_name'] for image in coco.imgs.values()] == ['a/x.jpg', 'y.jpg']
+    (box,) = coco.anns.values()
+    assert (box['id'], box['image_id'], box['category_id']) == (1, 1, 1)
+    assert box['bbox'] == [1, 2, 10, 20]
+    assert (box['area'], box['score']) == (200, 0.9)
+    assert [c['name'] for c in coco.cats.values()] == ['mug', 'fish']
+    assert len(predictions_to_coco(found, tmp_path / 'all.json', 0.0)['annotations']) == 2
+
+
+def test_results_of_a_test_keep_the_images_and_categories_of_their_annotations(tmp_path):
+    truth = dict(images=[dict(id=7, file_name='x.jpg', width=4, height=4)], annotations=[],
+                 categories=[dict(id=3, name='mug')])  # fmt: skip
+    result = dict(image_id=7, category_id=3, bbox=[0, 1, 2, 3], score=0.5)
+    found = write(tmp_path / 'results.json', [result])
+    annotations = write(tmp_path / 'truth.json', truth)
+    content = predictions_to_coco(found, tmp_path / 'out.json', annotations=annotations)
+    assert content['images'] == truth['images']
+    assert content['annotations'][0]['bbox'] == [0, 1, 2, 3]
+    with pytest.raises(ConfigError, match='--annotations'):
+        predictions_to_coco(found, tmp_path / 'none.json')
+    stranger = write(tmp_path / 'stranger.json', [{**result, 'image_id': 8}])
+    with pytest.raises(DataError, match=r'no images \[8\]'):
+        predictions_to_coco(stranger, tmp_path / 'none.json', annotations=annotations)
+    assert not (tmp_path / 'none.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{"a"', 'no JSON'),
+        ('{"a": 1}', 'no list'),
+        ('[{"image": "x.jpg", "error": "truncated"}]', 'x.jpg could not be read: truncated'),
+        ('[{"image": "x.mp4", "frame": 1, "detections": []}]', 'no list of detections in images'),
+        ('[{"image": "x.jpg", "classes": []}]', 'no list of detections in images'),
+    ],
+)
+def test_other_files_are_refused(tmp_path, content, message):
+    (tmp_path / 'found.json').write_text(content)
+    with pytest.raises(DataError, match=message):
+        predictions_to_coco(tmp_path / 'found.json', tmp_path / 'out.json')
+    assert not (tmp_path / 'out.json').exists()
+
+
+def test_a_class_that_was_found_must_be_named(tmp_path):
+    found = write(tmp_path / 'found.json', FOUND)
+    with pytest.raises(ConfigError, match='--classes lacks fish'):
+        predictions_to_coco(found, tmp_path / 'out.json', classes=['mug'])
