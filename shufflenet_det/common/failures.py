@@ -1,6 +1,8 @@
 """What machines do to a process, in words: errors that say little of their cause."""
 import errno
 import re
+import signal
+import time
 
 import torch
 
@@ -19,7 +21,10 @@ _MEMORY = re.compile(r"DefaultCPUAllocator: (?:can't allocate memory|not enough 
 
 def explain(error: Exception) -> str | None:
     """The message for an error of the machine rather than of the program, or None."""
-    text = str(error)
+    # torch would raise anew in the middle of what follows, wherever a worker has ended
+    if hasattr(signal, 'SIGCHLD'):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    text = str(_lost_worker(error) or error)
     number = getattr(error, 'errno', None)
     if number in _NO_ROOM:
         where = f' {error.filename}' if error.filename else ''
@@ -44,4 +49,15 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or memory:
         asked = f' for {int(memory["bytes"]) / 1e9:.1f} GB' if memory else ''
         return f'out of memory{asked}. Use smaller images or batches, or fewer workers.'
+    return None
+
+
+def _lost_worker(error: Exception) -> RuntimeError | None:
+    """What torch says of a worker that was lost, where the connection to it told first."""
+    if isinstance(error, EOFError | ConnectionError):
+        time.sleep(0.5)
+    try:
+        torch._C._error_if_any_worker_fails()
+    except RuntimeError as lost:
+        return lost
     return None

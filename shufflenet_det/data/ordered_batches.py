@@ -159,8 +159,10 @@ def put_in_order(dataloader: DataLoader) -> OrderedBatches:
 def ignore_signals(then: Callable[[int], None] | None, worker: int) -> None:
     """Begin a worker of a data loader that leaves signals to the main process, with ``then``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    threading.Thread(target=_obey_parent, daemon=True).start()
+    # macOS cannot tell who sent a signal
+    if hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_obey_parent, daemon=True).start()
     if then is not None:
         then(worker)
 
