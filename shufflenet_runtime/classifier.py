@@ -42,6 +42,7 @@ class Classifier(Predictor):
     """
 
     kind = 'classifier'
+    upright = False
 
     def __call__(self, image: Image) -> Classification:
         """Classify an image, which is what :meth:`.Predictor.__call__` takes."""

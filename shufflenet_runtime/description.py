@@ -57,7 +57,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f'{folder} is no exported network: it has no {FILE}.')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         version = content['format']
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(

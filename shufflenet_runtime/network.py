@@ -1,7 +1,8 @@
 """An exported network that is ready to run."""
 import importlib.util
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,26 @@ class Network:
         engine: name of the engine.
         session: images (N, 3, H, W) of uint8, resized and with the channels in the network's order,
             to outputs by name. Threads may call it at the same time.
+        process: in which it was loaded; the threads of engines do not survive a fork.
     """
 
     about: dict[str, Any]
     engine: str
     session: Session
+    process: int = field(default_factory=os.getpid)
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network.
 
         Raises:
-            EngineError: the engine cannot run it on images of this size.
+            EngineError: the engine cannot run it on images of this size, or in this process.
         """
+        if os.getpid() != self.process:
+            raise EngineError(
+                f'{self.about["name"]} was loaded before this process was forked, and the threads '
+                f'of {self.engine} are in the other one: to run it here would wait for ever. Load '
+                f'it in each process, after the fork.'
+            )
         try:
             return self.session(images)
         except EngineError:

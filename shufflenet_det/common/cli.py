@@ -24,6 +24,8 @@ _WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 def run(main: Callable[[], None]) -> None:
     """Run a tool; errors that the user can mend end it with one message and exit status 1."""
     keep_freed_memory()
+    # the name of a file may be no text
+    sys.stdout.reconfigure(errors='backslashreplace')
     # MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     # a log that cannot be written, as on a full disk, ends in a message and not in many

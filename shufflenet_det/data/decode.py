@@ -5,6 +5,7 @@ import os
 import time
 from io import BytesIO
 
+from shufflenet_runtime.images import say_if_dark
 from shufflenet_runtime.jpeg import END, read_header
 
 import cv2
@@ -100,6 +101,7 @@ def decode_rgb(content: bytes, path: str) -> Tensor:
         try:
             with Image.open(BytesIO(content)) as image:
                 pixels = _by_pillow(image)
+            say_if_dark(pixels, content, path)
         # the decoders behind Pillow raise about any type of error on damaged files
         except Exception as error:
             unknown = isinstance(error, Image.UnidentifiedImageError)

@@ -3,12 +3,13 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shufflenet_runtime.images import SUFFIXES
+
 import torch
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import LocalBackend, get_file_backend
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..common.errors import ConfigError, DataError
 from .decode import decode_rgb, note_folder, read_image_file
@@ -79,7 +80,7 @@ class ImageFolderDataset(BaseDataset):
         ann_file: str = '',
         classes: Sequence[str] | None = None,
         train_split: str = 'train',
-        extensions: Sequence[str] = IMG_EXTENSIONS,
+        extensions: Sequence[str] = SUFFIXES,
         pipeline: Sequence[dict | Callable] = (),
         backend_args: dict | None = None,
         indices: int | Sequence[int] | None = None,

@@ -8,9 +8,10 @@ from .iteration_seed import IterationSeedHook
 from .loops import ResumableEpochLoop, ResumableIterLoop
 from .progress import ProgressHook
 from .resume_hook import ResumeHook
+from .show import ShowHook
 
 __all__ = [
     'CPUAmpOptimWrapper', 'ConsistencyHook', 'DeployHook', 'FiniteLossHook', 'IterationSeedHook',
     'ProgressHook', 'ResumableEpochLoop', 'ResumableIterLoop', 'ResumeHook', 'SafeCheckpointHook',
-    'TerminationHook',
+    'ShowHook', 'TerminationHook',
 ]
