@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .description import check_files, read_description
-from .engines import engine_named
+from .engines import ENGINES, engine_named
 from .errors import ConfigError, EngineError
 from .sessions import Outputs, Session
 
@@ -82,13 +82,14 @@ def open_network(
     about = read_description(folder)
     if about['kind'] not in kinds:
         raise ConfigError(f'{folder} holds a {about["kind"]}, not a {" or ".join(kinds)}.')
-    engine = engine_named(engine or _first_installed(about['engines'])).name
-    check_files(folder, about, engine)
-    return Network(about, engine, engine_named(engine).open(Path(folder), threads, workers))
+    chosen = engine_named(engine or _first_installed(about['engines']))
+    check_files(folder, about, chosen.name, chosen.files_of(about['kind']))
+    return Network(about, chosen.name, chosen.open(Path(folder), threads, workers))
 
 
 def _first_installed(engines: Iterable[str]) -> str:
-    names = list(engines)
-    installed = (name for name in names if importlib.util.find_spec(name))
+    # the names are a stranger's, and to look a module up can import what it is in
+    names = [name for name in engines if name in ENGINES] or list(engines) or ['no engine']
+    installed = (name for name in names if name in ENGINES and importlib.util.find_spec(name))
     # if there is none, the attempt to load the first says what to install
     return next(installed, names[0])

@@ -23,6 +23,7 @@ from mmdet.registry import DATASETS
 from ..common.errors import DataError, shorten
 from ..common.faults import Faults
 from .coco_tables import NO_BOX, read_tables
+from .decode import note_folder
 from .learned import Learned
 from .transforms import CheckedLoadImageFromFile
 
@@ -164,6 +165,7 @@ class CheckedCocoDataset(CocoDataset):
             return
         if not os.path.isdir(folder):
             raise DataError(f'image folder not found: {os.path.abspath(folder)}. {HOW_TO_GET_DATA}')
+        note_folder(folder)
         present = {entry.name for entry in os.scandir(folder)}
         paths = [info['img_path'] for info in data_list]
         missing = [

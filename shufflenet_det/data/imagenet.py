@@ -12,7 +12,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from torch import Tensor
 
 from ..common.errors import ConfigError, DataError
-from .decode import decode_rgb, read_image_file
+from .decode import decode_rgb, note_folder, read_image_file
 from .imagenet_layouts import (
     DEVKIT_TRUTH,
     LAYOUTS,
@@ -221,6 +221,7 @@ class ImageFolderDataset(BaseDataset):
         for what, folder in (('data root', self.data_root), ('image folder', self.folder)):
             if not os.path.isdir(folder):
                 raise DataError(f'{what} not found: {os.path.abspath(folder)}. {LAYOUTS}')
+            note_folder(folder)
         if self.ann_file and not os.path.isfile(self.ann_file):
             raise DataError(f'ground truth not found: {os.path.abspath(self.ann_file)}. {LAYOUTS}')
 
