@@ -73,6 +73,7 @@ def _write(
         kind=kind,
         labels=LABELS,
         input=dict(name='image', channels=channels),
+        outputs=[output.name for output in outputs],
         resize=None,
         engines=dict(
             onnxruntime=dict(format='onnx', model='model.onnx', files=['model.onnx']),
