@@ -41,6 +41,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    # the name of a file may be no text
+    sys.stdout.reconfigure(errors='backslashreplace')
     try:
         run(Options(**vars(parse_args())))
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import EngineError
 from .predictor import Image, Predictor
 
 _BEST = 5
@@ -41,11 +42,19 @@ class Classifier(Predictor):
     """
 
     kind = 'classifier'
+    upright = False
 
     def __call__(self, image: Image) -> Classification:
         """Classify an image, which is what :meth:`.Predictor.__call__` takes."""
         _, resized = self._input(image)
-        (logits,) = self._network.run(resized)['logits']
+        found = self._network.run(resized).get('logits', np.empty(0))
+        known = found.shape[-1] if self.labels is None else len(self.labels)
+        if found.shape != (1, known) or not np.isfinite(found).all():
+            raise EngineError(
+                f'{self._network.about["name"]} is no classifier of {known} classes: it gives '
+                f'{found.shape}, or what are no numbers.'
+            )
+        (logits,) = found
         powers = np.exp(logits - logits.max())
         labels = np.argsort(-logits, kind='stable')[:_BEST]
         return Classification(

@@ -66,7 +66,10 @@ def run(args: Options) -> None:
         DataError: some images could not be read, after all others are done.
     """
     predictor = _predictor(args)
-    sources = open_sources(args.sources, args.max_frames)
+    sources = open_sources(args.sources, args.max_frames, predictor.upright)
+    for source in sources:
+        for reason in source.left_out:
+            print(f'note: {source.name}: left out: {reason}', file=sys.stderr)
     pictures = Pictures(args.out_dir, sources) if args.out_dir else None
     counts = [source.count for source in sources]
     progress = Progress(None if None in counts else sum(counts))

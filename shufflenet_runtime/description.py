@@ -22,10 +22,11 @@ The keys, of format 2:
 - ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
 """
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .description_check import check_description
 from .errors import ConfigError, DataError
 from .hashing import sha256
 
@@ -56,11 +57,9 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f'{folder} is no exported network: it has no {FILE}.')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         version = content['format']
-        for part in ('input', 'engines', 'files'):
-            dict(content[part])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f'cannot read {path}: {type(error).__name__}: {error}. Copy the folder anew, or export '
             f'the network anew.'
@@ -70,11 +69,23 @@ def read_description(folder: str | Path) -> dict[str, Any]:
             f'{path} is of format {version}, this version of the package reads format {FORMAT}: '
             f'export the network anew.'
         )
+    try:
+        check_description(content)
+    except DataError as error:
+        raise DataError(
+            f'{path} is damaged, or not of tools/export.py: {error}. Copy the folder anew, or '
+            f'export the network anew.'
+        ) from None
     return content
 
 
-def check_files(folder: str | Path, about: Mapping[str, Any], engine: str) -> None:
+def check_files(
+    folder: str | Path, about: Mapping[str, Any], engine: str, needed: Sequence[str] = ()
+) -> None:
     """Compare the files of an engine with their hashes.
+
+    Args:
+        needed: files that the engine reads.
 
     Raises:
         DataError: one is missing, or is not the one that was exported.
@@ -86,7 +97,7 @@ def check_files(folder: str | Path, about: Mapping[str, Any], engine: str) -> No
             f'{folder} has no network for {engine}: name what it has one for, '
             f'{" or ".join(engines)}, or export it for {engine}.'
         )
-    for name in engines[engine]['files']:
+    for name in dict.fromkeys([*needed, *engines[engine]['files']]):
         path = Path(folder) / name
         if not path.is_file():
             raise DataError(f'{path} is missing: copy the folder anew, or export the network anew.')

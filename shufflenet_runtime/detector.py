@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError
+from .errors import ConfigError, EngineError
 from .predictor import Image, Predictor
+from .sessions import Outputs
+
+_OUTPUTS = ('boxes', 'scores', 'labels')
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Detector(Predictor):
         """
         pixels, resized = self._input(image)
         found = self._network.run(resized)
+        self._check(found)
         keep = found['scores'] >= self._threshold
         height, width = pixels.shape[:2]
         scale = np.float32([resized.shape[3] / width, resized.shape[2] / height])
@@ -105,3 +109,21 @@ class Detector(Predictor):
             labels=labels,
             names=tuple(map(self._name, labels.tolist())),
         )
+
+    def _check(self, found: Outputs) -> None:
+        """Refuse what are no detections: the network may be a stranger's."""
+        shapes = {name: found[name].shape for name in _OUTPUTS if name in found}
+        count = shapes.get('scores', (0,))[:1]
+        expected = dict(boxes=(*count, 4), scores=count, labels=count)
+        if shapes != expected or found['labels'].dtype.kind not in 'iu':
+            raise EngineError(f'{self._network.about["name"]} is no detector: it gives {shapes}.')
+        known = len(self.labels) if self.labels is not None else None
+        if count[0] and not (
+            found['labels'].min() >= 0
+            and (known is None or found['labels'].max() < known)
+            and np.isfinite(found['boxes']).all()
+        ):
+            raise EngineError(
+                f'{self._network.about["name"]} gives boxes or labels that cannot be: labels '
+                f'{found["labels"].min()} to {found["labels"].max()} of {known} classes.'
+            )

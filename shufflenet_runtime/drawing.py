@@ -6,6 +6,7 @@ import numpy as np
 
 from .classifier import Classification
 from .detector import Detections
+from .files import printable
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # neighbours on the circle of colours are as far apart as they can be
@@ -37,7 +38,7 @@ def _write(
     image: np.ndarray, text: str, corner: tuple[int, int], color: tuple, scale: float
 ) -> None:
     """Text on a coloured ground, moved into the image where it would leave it."""
-    thickness = max(1, round(1.5 * scale))
+    text, thickness = printable(text), max(1, round(1.5 * scale))
     (width, height), below = cv2.getTextSize(text, _FONT, 0.6 * scale, thickness)
     margin = 2 * thickness
     width, height, below = width + 2 * margin, height + margin, below + margin

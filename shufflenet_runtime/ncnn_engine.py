@@ -1,5 +1,6 @@
 """Networks in ncnn, and two-stage detectors of two of them."""
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,9 @@ ROI_MODEL, ROI_WEIGHTS = 'model.rois.ncnn.param', 'model.rois.ncnn.bin'
 """Of the second network of a two-stage detector."""
 SETTINGS = 'model.ncnn.json'
 """What a two-stage detector does between its networks (:mod:`.two_stage`)."""
+
+# the process in which ncnn has started threads, of which it has one group for all networks
+_threaded_in: int | None = None
 
 LEVEL, LOGITS, DELTAS = 'level', 'logits', 'deltas'
 """Names of the outputs of a two-stage detector, of the first network with numbers."""
@@ -39,6 +43,8 @@ class NcnnNetwork:
     def __init__(self, path: Path, threads: int) -> None:
         import ncnn
 
+        if threads > 1:
+            _require_own_threads()
         self._mat, self._path = ncnn.Mat, path
         self._network = ncnn.Net()
         self._network.opt.num_threads = threads
@@ -72,6 +78,18 @@ class NcnnNetwork:
                 )
             results.append(np.array(result))
         return results
+
+
+def _require_own_threads() -> None:
+    """Raise :class:`EngineError` where ncnn would wait for threads that a fork has left behind."""
+    global _threaded_in
+    if _threaded_in not in (None, os.getpid()):
+        raise EngineError(
+            'ncnn was used with several threads before this process was forked, and would wait for '
+            'them for ever. Start processes by spawn or forkserver, load nothing before the fork, '
+            'or use threads=1'
+        )
+    _threaded_in = os.getpid()
 
 
 class Ncnn(Engine):

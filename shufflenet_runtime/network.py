@@ -1,14 +1,15 @@
 """An exported network that is ready to run."""
 import importlib.util
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .description import check_files, read_description
-from .engines import engine_named
+from .engines import ENGINES, engine_named
 from .errors import ConfigError, EngineError
 from .sessions import Outputs, Session
 
@@ -22,18 +23,26 @@ class Network:
         engine: name of the engine.
         session: images (N, 3, H, W) of uint8, resized and with the channels in the network's order,
             to outputs by name. Threads may call it at the same time.
+        process: in which it was loaded; the threads of engines do not survive a fork.
     """
 
     about: dict[str, Any]
     engine: str
     session: Session
+    process: int = field(default_factory=os.getpid)
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network.
 
         Raises:
-            EngineError: the engine cannot run it on images of this size.
+            EngineError: the engine cannot run it on images of this size, or in this process.
         """
+        if os.getpid() != self.process:
+            raise EngineError(
+                f'{self.about["name"]} was loaded before this process was forked, and the threads '
+                f'of {self.engine} are in the other one: to run it here would wait for ever. Load '
+                f'it in each process, after the fork.'
+            )
         try:
             return self.session(images)
         except EngineError:
@@ -73,13 +82,14 @@ def open_network(
     about = read_description(folder)
     if about['kind'] not in kinds:
         raise ConfigError(f'{folder} holds a {about["kind"]}, not a {" or ".join(kinds)}.')
-    engine = engine_named(engine or _first_installed(about['engines'])).name
-    check_files(folder, about, engine)
-    return Network(about, engine, engine_named(engine).open(Path(folder), threads, workers))
+    chosen = engine_named(engine or _first_installed(about['engines']))
+    check_files(folder, about, chosen.name, chosen.files_of(about['kind']))
+    return Network(about, chosen.name, chosen.open(Path(folder), threads, workers))
 
 
 def _first_installed(engines: Iterable[str]) -> str:
-    names = list(engines)
-    installed = (name for name in names if importlib.util.find_spec(name))
+    # the names are a stranger's, and to look a module up can import what it is in
+    names = [name for name in engines if name in ENGINES] or list(engines) or ['no engine']
+    installed = (name for name in names if name in ENGINES and importlib.util.find_spec(name))
     # if there is none, the attempt to load the first says what to install
     return next(installed, names[0])

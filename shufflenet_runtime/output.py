@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 
 from .errors import ConfigError, DataError
+from .files import is_utf8
+from .images import reason_of
 from .sources import Frame, Source
 
 
@@ -32,7 +34,9 @@ class JSONList:
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Add an entry."""
-        self._file.write(self._before + json.dumps(entry, ensure_ascii=False))
+        text = json.dumps(entry, ensure_ascii=False)
+        # the name of a file may be no text; in JSON's own writing it can be read back
+        self._file.write(self._before + (text if is_utf8(text) else json.dumps(entry)))
         self._before = ',\n'
 
     def close(self, keep: bool) -> None:
@@ -62,8 +66,9 @@ class Pictures:
                 f'{folder} would have two pictures named {twice[0]}: draw the sources one after '
                 f'another, each with a folder of its own.'
             )
+        drawings = {(self._folder / name).resolve() for name in names}
         for file in (file for source in sources for file in source.files):
-            if file.name in names and file.resolve() == (self._folder / file.name).resolve():
+            if file.resolve() in drawings:
                 raise ConfigError(f'the drawing would replace {file}: name another folder.')
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -80,17 +85,27 @@ class Pictures:
         if frame.number is not None:
             self._add_to_video(source, image)
             return
-        path = self._folder / Path(frame.source).name
-        if not cv2.haveImageWriter(path.name):
-            raise DataError(f'cannot write {path}: OpenCV cannot write files of this kind.')
-        _, content = cv2.imencode(path.suffix, image)
+        path = self._folder / source.pictures[frame.picture]
         partial = _partial(path)
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        try:
+            encoded, content = cv2.imencode(path.suffix, image)
+            if not encoded:
+                height, width = image.shape[:2]
+                raise DataError(f'cannot write {path}: {width}x{height} pixels do not fit into it.')
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            os.replace(partial, path)
+        except (OSError, cv2.error) as error:
+            partial.unlink(missing_ok=True)
+            reason = error.strerror if isinstance(error, OSError) else reason_of(error)
+            raise DataError(f'cannot write {path}: {reason}.') from None
 
     def _add_to_video(self, source: Source, image: np.ndarray) -> None:
         if self._video is None:
             path = self._folder / source.pictures[0]
+            if not is_utf8(path):
+                raise DataError(f'cannot write {path}: OpenCV writes no video to such a path.')
+            path.parent.mkdir(parents=True, exist_ok=True)
             writer = cv2.VideoWriter(
                 str(_partial(path)), cv2.VideoWriter_fourcc(*'mp4v'), source.fps, image.shape[1::-1]
             )

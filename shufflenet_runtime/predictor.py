@@ -35,6 +35,8 @@ class Predictor:
     """
 
     kind: ClassVar[str]
+    # whether an EXIF orientation counts, as in the data sets that such networks are trained on
+    upright: ClassVar[bool] = True
 
     def __init__(
         self, path: str | Path, engine: str | None = None, threads: int = 0, workers: int = 1
@@ -64,7 +66,7 @@ class Predictor:
 
     def _input(self, image: Image) -> tuple[np.ndarray, np.ndarray]:
         """The image as pixels, and resized as the network's input (1, 3, H, W)."""
-        pixels = read_image(image) if isinstance(image, str | Path) else image
+        pixels = read_image(image, self.upright) if isinstance(image, str | Path) else image
         check_image(pixels)
         resized = resize_image(pixels, self._network.about['resize'])
         if self._network.about['input']['channels'] == 'rgb':

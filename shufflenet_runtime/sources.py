@@ -1,6 +1,8 @@
 """Where images come from: files, folders, videos, cameras."""
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import cv2
 import numpy as np
 
 from .errors import ConfigError, DataError
-from .images import SUFFIXES, read_image
+from .files import below, is_utf8, require_images
+from .images import read_image
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
 CAMERA = 'camera:'
@@ -23,12 +26,14 @@ class Frame:
         number: of the frame of a video, from 0; None for an image file.
         seconds: from the start of a video.
         read: gives its pixels (H, W, 3), blue, green, red.
+        picture: index of its drawing in those of its source.
     """
 
     source: str
     number: int | None
     seconds: float | None
     read: Callable[[], np.ndarray]
+    picture: int = 0
 
     @property
     def name(self) -> str:
@@ -46,8 +51,9 @@ class Source:
         fps: frames a second of a video; None for files of images.
         files: that are read, none of a camera or a stream.
         pictures: names of the files that drawings of it go to, in the order of the images; one of
-            a video.
+            a video. A folder's are those of its images, with the folders that they are in.
         frames: gives the images, once.
+        left_out: what of a folder was left out, a phrase for each reason.
     """
 
     name: str
@@ -56,24 +62,53 @@ class Source:
     files: Sequence[Path]
     pictures: Sequence[str]
     frames: Callable[[], Iterator[Frame]]
+    left_out: Sequence[str] = ()
 
 
-def open_sources(names: Sequence[str], most_frames: int | None = None) -> list[Source]:
+def open_sources(
+    names: Sequence[str], most_frames: int | None = None, upright: bool = True
+) -> list[Source]:
     """Sources by their names.
 
     Args:
-        names: image files, folders of images, video files, ``camera:0`` and other numbers of
-            cameras, URLs of streams.
+        names: image files, folders of images, whose folders count, too, video files, ``camera:0``
+            and other numbers of cameras, URLs of streams.
         most_frames: of a video or camera; None for all.
+        upright: of images, as :func:`.images.read_image` has it.
 
     Raises:
         DataError: one does not exist, is an empty folder, or cannot be opened.
         ConfigError: the number of a camera is none.
     """
-    return [_open_source(name, most_frames) for name in names]
+    sources = [_open_source(name, most_frames, upright) for name in names]
+    count = Counter(picture for source in sources for picture in source.pictures)
+    if max(count.values(), default=0) > 1:
+        return _told_apart(sources)
+    return sources
 
 
-def _open_source(name: str, most_frames: int | None) -> Source:
+def _told_apart(sources: Sequence[Source]) -> list[Source]:
+    """The sources with drawings by the paths of their files below the folder of them all."""
+    paths = iter(below([file for source in sources for file in source.files]))
+    renamed = []
+    for source in sources:
+        pictures = [next(paths) for _ in source.files]
+        if source.fps is None:
+            pictures = list(map(drawing_name, pictures))
+        elif pictures:
+            pictures = [f'{pictures[0]}.mp4']
+        renamed.append(replace(source, pictures=pictures or source.pictures))
+    return renamed
+
+
+def drawing_name(path: str) -> str:
+    """The name of an image's drawing: its own, as JPEG where OpenCV cannot write its format."""
+    suffix = Path(path).suffix
+    known = is_utf8(suffix) and suffix and cv2.haveImageWriter(f'a{suffix}')
+    return path if known else f'{path}.jpg'
+
+
+def _open_source(name: str, most_frames: int | None, upright: bool) -> Source:
     path = Path(name)
     if name.startswith(CAMERA):
         number = name.removeprefix(CAMERA)
@@ -83,26 +118,32 @@ def _open_source(name: str, most_frames: int | None) -> Source:
     if '://' in name:
         return _video(name, name, most_frames)
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise DataError(f'no image in folder {path}: it needs files {", ".join(SUFFIXES)}.')
-        return _images(name, files)
+        listing = require_images(path)
+        return _images(name, path, listing.images, upright, listing.left_out())
     if not path.exists():
         raise DataError(f'not found: {path}')
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return _video(name, str(path), most_frames)
-    return _images(name, [path])
+    return _images(name, path.parent, [path.name], upright)
 
 
-def _images(name: str, files: Sequence[Path]) -> Source:
+def _images(
+    name: str, folder: Path, names: Sequence[str], upright: bool, left_out: Sequence[str] = ()
+) -> Source:
+    files = [folder / each for each in names]
+
     def frames() -> Iterator[Frame]:
-        for file in files:
-            yield Frame(str(file), None, None, lambda file=file: read_image(file))
+        for number, file in enumerate(files):
+            read = partial(read_image, file, upright)
+            yield Frame(str(file), None, None, read, number)
 
-    return Source(name, len(files), None, files, [file.name for file in files], frames)
+    pictures = list(map(drawing_name, names))
+    return Source(name, len(files), None, files, pictures, frames, left_out)
 
 
 def _video(name: str, where: str | int, most_frames: int | None) -> Source:
+    if not is_utf8(name):
+        raise DataError(f'cannot open {name}: OpenCV opens no video whose path is not UTF-8.')
     capture = cv2.VideoCapture(where)
     if not capture.isOpened():
         raise DataError(f'cannot open {name}: it is no video that OpenCV can read, or is in use.')

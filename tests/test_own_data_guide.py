@@ -99,6 +99,20 @@ def test_documented_message_of_faults(tmp_path, monkeypatch):
     assert not Path('own').exists()
 
 
+def test_documented_message_of_yolo_labels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for part, name, line in (('train', 'a', '2 0.5 0.5 0.5 0.5'), ('val', 'c', '0 24 20 24 20')):
+        write_images(Path('set/images', part), f'{name}.jpg')
+        labels = Path('set/labels', part, f'{name}.txt')
+        labels.parent.mkdir(parents=True)
+        good = '0 0.5 0.5 0.5 0.5\n' if part == 'train' else ''
+        labels.write_text(good + line)
+    Path('set/data.yaml').write_text('train: images/train\nval: images/val\nnames: [mug, cup]\n')
+    with pytest.raises(DataError) as error:
+        prepare(Path('set'), None, Path('own'))
+    assert message(error.value, tmp_path) in GUIDE.read_text()
+
+
 def message(error: DataError, folder: Path) -> str:
     """What the tools print, with paths as they are on the page."""
     return f'error: {error}'.replace(f'{folder}/', '')

@@ -5,7 +5,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
+        type='SafeCheckpointHook',
         by_epoch=False,
         interval=10000,
         max_keep_ckpts=3,
@@ -14,7 +14,13 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-custom_hooks = [dict(type='ConsistencyHook'), dict(type='IterationSeedHook')]
+custom_hooks = [
+    dict(type='ConsistencyHook'),
+    dict(type='IterationSeedHook'),
+    dict(type='ResumeHook'),
+    dict(type='FiniteLossHook'),
+    dict(type='TerminationHook'),
+]
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -6,7 +6,7 @@ model = dict(
     head=dict(_delete_=True, type='OriginalHead', num_classes=1000),
 )
 train_dataloader = dict(batch_size=64)
-train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=90, val_interval=5)
+train_cfg = dict(_delete_=True, type='ResumableEpochLoop', max_epochs=90, val_interval=5)
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',

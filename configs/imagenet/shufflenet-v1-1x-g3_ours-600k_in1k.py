@@ -11,7 +11,6 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=6250, end=600000, eta_min=0.0),
 ]
 custom_hooks = [
-    dict(type='ConsistencyHook'),
-    dict(type='IterationSeedHook'),
+    *_base_.custom_hooks,
     dict(type='EMAHook', momentum=1e-4, priority='ABOVE_NORMAL'),
 ]

@@ -8,7 +8,7 @@ _base_ = [
 epochs = 10
 model = dict(backbone=dict(widen_factor=0.5), head=dict(num_classes=32))
 train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=epochs, val_begin=epochs, val_interval=epochs
+    type='ResumableEpochLoop', max_epochs=epochs, val_begin=epochs, val_interval=epochs
 )
 val_cfg = dict()
 test_cfg = dict()

@@ -1,5 +1,6 @@
 """What the command line tools share: messages instead of tracebacks, configs, work folders."""
 import atexit
+import logging
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
+from . import failures, termination
 from .errors import ConfigError, ShuffleNetDetError
 from .memory import keep_freed_memory
 
@@ -22,23 +24,38 @@ _WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
 def run(main: Callable[[], None]) -> None:
     """Run a tool; errors that the user can mend end it with one message and exit status 1."""
     keep_freed_memory()
+    # the name of a file may be no text
+    sys.stdout.reconfigure(errors='backslashreplace')
     # MMEngine reads package metadata through pkg_resources; setuptools is pinned below its removal
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    # a log that cannot be written, as on a full disk, ends in a message and not in many
+    logging.raiseExceptions = False
     try:
         main()
     except KeyboardInterrupt:
         sys.exit('interrupted')
+    except SystemExit as error:
+        if error.code == termination.EXIT_STATUS:
+            _end_of_worker(error.code)
+        raise
     except (ShuffleNetDetError, FileNotFoundError, PermissionError, NotADirectoryError) as error:
         _tell_torchrun(error)
         sys.exit(f'error: {message_of(error)}')
     except Exception as error:
-        traceback.print_exc()
+        if termination.is_asked():
+            # the first process has saved and ended, and the connection to it with it
+            _end_of_worker(termination.EXIT_STATUS)
+            sys.exit(termination.EXIT_STATUS)
         _tell_torchrun(error)
+        known = failures.explain(error)
+        if known:
+            sys.exit(f'error: {known}')
+        traceback.print_exc()
         sys.exit(f'error: {type(error).__name__}: {message_of(error)}')
-    _end_of_worker()
+    _end_of_worker(0)
 
 
-def _end_of_worker() -> None:
+def _end_of_worker(status: int) -> None:
     """End a process of several that train together, before Python takes itself apart.
 
     Threads of PyTorch's backward passes may still ask for Python's lock then. Python ends a thread
@@ -49,7 +66,7 @@ def _end_of_worker() -> None:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(status)
 
 
 def _tell_torchrun(error: Exception) -> None:

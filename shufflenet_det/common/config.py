@@ -99,7 +99,48 @@ def load_config(path: str, options: dict | None = None) -> Config:
             raise ConfigError(f'cannot merge --cfg-options into {path}: {error}') from None
         for key in options:
             _check_option(key, original, cfg)
+    for split in ('train', 'val', 'test'):
+        _mend_workers(cfg.get(f'{split}_dataloader'))
+        _check_classes(cfg.get(f'{split}_dataloader'), path)
     return cfg
+
+
+def _mend_workers(dataloader: Mapping | None) -> None:
+    """Without processes that read images there is nothing that could persist or prefetch."""
+    if dataloader and dataloader.get('num_workers') == 0:
+        dataloader['persistent_workers'] = False
+        dataloader.pop('prefetch_factor', None)
+
+
+def _check_classes(node: object, path: str) -> None:
+    """Refuse classes that are no list of names, wherever a data set stands in a config.
+
+    Raises:
+        ConfigError: ``('mug')``, which is text, or a set, which has no order.
+    """
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            _check_classes(item, path)
+    if not isinstance(node, Mapping):
+        return
+    for key in ('dataset', 'datasets'):
+        _check_classes(node.get(key), path)
+    classes = (node.get('metainfo') or {}).get('classes')
+    # MMEngine takes text for a file with a name a line
+    if isinstance(classes, str) and not Path(classes).is_file():
+        raise ConfigError(
+            f'{path}: classes = {classes!r} is text, of which each letter would be a class: a '
+            f'comma is missing. Write classes = ({classes!r},), and a comma between two names.'
+        )
+    if isinstance(classes, (set, frozenset)):
+        raise ConfigError(
+            f'{path}: classes are a set, which has another order in each run. Write '
+            f'classes = {tuple(sorted(classes))!r}.'
+        )
+    if classes is None or isinstance(classes, str):
+        return
+    if not len(classes) or not all(isinstance(name, str) and name for name in classes):
+        raise ConfigError(f'{path}: classes = {classes!r}: give names, one at least, as text.')
 
 
 def innermost_dataset(dataloader: Mapping | None) -> Mapping:

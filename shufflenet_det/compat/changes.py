@@ -52,6 +52,13 @@ CHANGES = (
         "mmengine refuses a file with its own `HistoryBuffer`, or calls what a file names",
     ),
     Change(
+        'checkpoint_writing',
+        'checkpoint_writing',
+        'mmengine: `save_checkpoint`, for files on a disk',
+        'a run that ends while it writes leaves a checkpoint that is no whole one',
+        'always',
+    ),
+    Change(
         'inferencer_config',
         'inferencer_config',
         'mmengine: `BaseInferencer._init_model`',

@@ -174,6 +174,8 @@ def _check_format(file: BinaryIO, name: str) -> bool:
     packed = False
     if head.startswith(b'PK\x03\x04'):
         packed = not _is_of_torch(file, name)
+        if not packed:
+            _check_sums(file, name)
     elif head.lstrip().lower().startswith((b'<!doctype', b'<html', b'<?xml')):
         raise CheckpointError(f'{name} is no checkpoint: it looks like an HTML page, as a server '
                               f'sends for an error or a login. Delete it; check the address.')
@@ -206,6 +208,21 @@ def _is_of_torch(file: BinaryIO, name: str) -> bool:
             f'{name} is refused: it is a TorchScript archive, which holds a program. Load it with '
             'torch.jit.load if you trust its author, and save the state_dict() of that.')
     return 'data.pkl' in members
+
+
+def _check_sums(file: BinaryIO, name: str) -> None:
+    """Compare the contents with their check sums, which torch writes but does not read: a flipped
+    bit would be a wrong weight in silence."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                # torch compresses nothing, and writes 0 where it was told not to make a sum
+                if member.CRC and member.compress_type == zipfile.ZIP_STORED:
+                    with archive.open(member) as content:
+                        while content.read(2**20):
+                            pass
+    except Exception as error:  # of a damaged archive zipfile says nearly anything
+        raise CheckpointError(f'{name} is damaged ({error}). {AGAIN}') from error
 
 
 def _is_text(head: bytes) -> bool:

@@ -5,18 +5,26 @@ them and the average precision is silently zero. It also numbers the labels in t
 annotation file, so that two files with their categories in another order disagree. Here a class
 that the annotations lack is an error, and labels follow the order of the config's classes.
 """
-import json
+import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from pathlib import Path
 
+from shufflenet_runtime.images import reason_of
+
+import cv2
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
 from ..common.errors import DataError, shorten
+from ..common.faults import Faults
+from .coco_tables import NO_BOX, read_tables
+from .decode import note_folder
+from .learned import Learned
 from .transforms import CheckedLoadImageFromFile
 
 HOW_TO_GET_DATA = (
@@ -29,8 +37,11 @@ HOW_TO_GET_DATA = (
 class CheckedCOCO(COCO):
     """COCO annotations from a file that is checked: present, whole, and with the classes asked for.
 
+    What :func:`.coco_tables.read_tables` completes is complete.
+
     Raises:
-        DataError: the file is missing, is no JSON, or lacks the tables of a COCO annotation file.
+        DataError: the file is missing, is no JSON, lacks the tables of a COCO annotation file, or
+            has an annotation without a box.
     """
 
     def __init__(self, annotation_file: str | os.PathLike) -> None:
@@ -39,22 +50,16 @@ class CheckedCOCO(COCO):
             raise DataError(
                 f'annotation file not found: {self.path.absolute()}. {HOW_TO_GET_DATA}'
             )
-        try:
-            super().__init__(str(annotation_file))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise DataError(
-                f'annotation file {self.path} is damaged or truncated ({error}). Download or '
-                f'export it again.'
-            ) from None
-        except (KeyError, TypeError, AssertionError) as error:
-            raise DataError(
-                f'{self.path} is not a COCO annotation file ({type(error).__name__}: {error}).'
-            ) from None
-        missing = [t for t in ('images', 'annotations', 'categories') if t not in self.dataset]
-        if missing:
-            raise DataError(
-                f'{self.path} is not a COCO detection file: it has no {", ".join(missing)}.'
-            )
+        super().__init__()
+        self.dataset = read_tables(self.path)
+        faults = Faults()
+        for annotation in self.dataset['annotations']:
+            if annotation['bbox'] is None:
+                faults.add(NO_BOX, f'annotation {annotation["id"]}')
+        faults.check(self.path)
+        with redirect_stdout(io.StringIO()):
+            self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
     def get_cat_ids(
         self,
@@ -117,9 +122,32 @@ class CheckedCocoDataset(CocoDataset):
         super().__init__(*args, pipeline=[_checked(step) for step in pipeline], **kwargs)
 
     def load_data_list(self) -> list[dict]:
+        self._learned = Learned(self.ann_file)
         data_list = super().load_data_list()
+        self._learned.report(self.test_mode)
         self._check_images(data_list)
         return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        image, annotations = raw_data_info['raw_img_info'], raw_data_info['raw_ann_info']
+        if not (image.get('width') and image.get('height')):
+            raise DataError(
+                f'{self.ann_file} does not say the width and height of {image["file_name"]}. '
+                'Export it again with the sizes of images; tools/prepare_data.py measures them.'
+            )
+        info = super().parse_data_info(raw_data_info)
+        mine = [a for a in annotations if a['category_id'] in self.cat2label]
+        self._learned.add(image['file_name'], mine, info['instances'])
+        return info
+
+    def prepare_data(self, idx: int) -> dict | None:
+        try:
+            return super().prepare_data(idx)
+        except cv2.error as error:
+            path = self.get_data_info(idx)['img_path']
+            raise DataError(
+                f'{path} cannot be made ready ({reason_of(error)}). Take it out of the annotations.'
+            ) from None
 
     def filter_data(self) -> list[dict]:
         kept = super().filter_data()
@@ -137,6 +165,7 @@ class CheckedCocoDataset(CocoDataset):
             return
         if not os.path.isdir(folder):
             raise DataError(f'image folder not found: {os.path.abspath(folder)}. {HOW_TO_GET_DATA}')
+        note_folder(folder)
         present = {entry.name for entry in os.scandir(folder)}
         paths = [info['img_path'] for info in data_list]
         missing = [

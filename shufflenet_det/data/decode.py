@@ -1,12 +1,18 @@
 """Bytes of an image file to RGB pixels, or an error that names the file."""
+import errno
+import logging
+import os
+import time
 from io import BytesIO
 
+from shufflenet_runtime.images import say_if_dark
 from shufflenet_runtime.jpeg import END, read_header
 
 import cv2
 import numpy as np
 import torch
 from mmengine.fileio import get
+from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor
 
@@ -17,16 +23,55 @@ _COLOR = getattr(cv2, 'IMREAD_COLOR_RGB', cv2.IMREAD_COLOR)
 _REMEDY = 'Replace the file, or take it out of the data set.'
 
 
+# of a network's disk that is gone for a while
+_AWAY = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN}
+# folders that were there; workers inherit those of their data set
+_there: set[str] = set()
+
+
 def read_image_file(path: str, backend_args: dict | None = None) -> bytes:
     """Content of an image file, by way of MMEngine's file backends.
+
+    Where a whole folder is gone that was there before, as a share of a network can be for a while,
+    it is waited for: ``SHUFFLENET_DATA_PATIENCE`` seconds, 300 by default.
 
     Raises:
         DataError: it is missing or cannot be read.
     """
-    try:
-        return get(path, backend_args=backend_args)
-    except OSError as error:
-        raise DataError(f'cannot read image {path}: {error.strerror or error}.') from None
+    deadline = None
+    while True:
+        try:
+            content = get(path, backend_args=backend_args)
+            note_folder(os.path.dirname(path))
+            return content
+        except OSError as error:
+            gone = _is_gone(path, error)
+            now = time.monotonic()
+            if deadline is None:
+                patience = float(os.environ.get('SHUFFLENET_DATA_PATIENCE', 300))
+                deadline = now + patience
+                if gone and patience:
+                    print_log(
+                        f'{os.path.dirname(path)} is not there ({error.strerror or error}): '
+                        f'waiting up to {patience:.0f} s for it', 'current', logging.WARNING
+                    )  # fmt: skip
+            if not gone or now >= deadline:
+                raise DataError(
+                    f'cannot read image {path}: {error.strerror or error}.'
+                    + (' A training continues with --resume once it is back.' if gone else '')
+                ) from None
+        time.sleep(0.5)
+
+
+def note_folder(folder: str) -> None:
+    """Note that a folder of images is there."""
+    _there.add(folder)
+
+
+def _is_gone(path: str, error: OSError) -> bool:
+    missing = error.errno == errno.ENOENT and not os.path.isdir(os.path.dirname(path))
+    known = any(path.startswith(folder) for folder in _there if folder)
+    return known and (missing or error.errno in _AWAY)
 
 
 def decode_rgb(content: bytes, path: str) -> Tensor:
@@ -56,6 +101,7 @@ def decode_rgb(content: bytes, path: str) -> Tensor:
         try:
             with Image.open(BytesIO(content)) as image:
                 pixels = _by_pillow(image)
+            say_if_dark(pixels, content, path)
         # the decoders behind Pillow raise about any type of error on damaged files
         except Exception as error:
             unknown = isinstance(error, Image.UnidentifiedImageError)

@@ -3,15 +3,16 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shufflenet_runtime.images import SUFFIXES
+
 import torch
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import LocalBackend, get_file_backend
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..common.errors import ConfigError, DataError
-from .decode import decode_rgb, read_image_file
+from .decode import decode_rgb, note_folder, read_image_file
 from .imagenet_layouts import (
     DEVKIT_TRUTH,
     LAYOUTS,
@@ -79,7 +80,7 @@ class ImageFolderDataset(BaseDataset):
         ann_file: str = '',
         classes: Sequence[str] | None = None,
         train_split: str = 'train',
-        extensions: Sequence[str] = IMG_EXTENSIONS,
+        extensions: Sequence[str] = SUFFIXES,
         pipeline: Sequence[dict | Callable] = (),
         backend_args: dict | None = None,
         indices: int | Sequence[int] | None = None,
@@ -220,6 +221,7 @@ class ImageFolderDataset(BaseDataset):
         for what, folder in (('data root', self.data_root), ('image folder', self.folder)):
             if not os.path.isdir(folder):
                 raise DataError(f'{what} not found: {os.path.abspath(folder)}. {LAYOUTS}')
+            note_folder(folder)
         if self.ann_file and not os.path.isfile(self.ann_file):
             raise DataError(f'ground truth not found: {os.path.abspath(self.ann_file)}. {LAYOUTS}')
 

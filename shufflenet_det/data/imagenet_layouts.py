@@ -147,7 +147,8 @@ def read_label_file(path: str, classes: Sequence[str], backend_args: dict | None
 def read_lines(path: str, backend_args: dict | None) -> list[str]:
     """Lines of a text file, stripped; empty lines at its end do not count."""
     try:
-        text = get_text(path, backend_args=backend_args)
+        # some editors write a byte order mark
+        text = get_text(path, encoding='utf-8-sig', backend_args=backend_args)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'cannot read ground truth {path}: {error}.') from None
     return [line.strip() for line in text.rstrip().splitlines()]

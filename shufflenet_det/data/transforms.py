@@ -1,6 +1,8 @@
 """Transforms that MMDetection lacks."""
+from shufflenet_runtime.images import reason_of, say_if_dark, why_unreadable
 from shufflenet_runtime.jpeg import is_cut_off
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -23,12 +25,13 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
     def transform(self, results: dict) -> dict:
         path = results['img_path']
         content = read_image_file(path, self.backend_args)
-        image = self._decode(content)
+        try:
+            image = self._decode(content)
+        except cv2.error as error:
+            raise DataError(f'cannot read image {path}: {reason_of(error)}.') from None
         if image is None:
-            raise DataError(
-                f'cannot read image {path}: it is truncated or not an image ({len(content)} '
-                f'bytes). Replace the file, or take it out of the annotations.'
-            )
+            raise DataError(f'cannot read image {path}: {why_unreadable(path, content)}.')
+        say_if_dark(image, content, path)
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

@@ -158,6 +158,39 @@ def add_consistency_check(cfg: Config) -> None:
         cfg.custom_hooks = [*hooks, dict(type='ConsistencyHook')]
 
 
+# what a training needs to be continued as if it had never stopped, and to end in time
+_TRAINING_HOOKS = ('IterationSeedHook', 'ResumeHook', 'FiniteLossHook', 'TerminationHook')
+_LOOPS = {
+    'EpochBasedTrainLoop': 'ResumableEpochLoop',
+    'IterBasedTrainLoop': 'ResumableIterLoop',
+}
+
+
+def make_resumable(cfg: Config) -> None:
+    """Have any config trained so that it can be resumed exactly, whatever loop and hooks it names.
+
+    Loops and hooks of MMEngine are replaced by those of this package that do the same and more.
+    Those of others stay as they are.
+    """
+    train = cfg.train_cfg
+    if 'type' not in train:
+        train.type = 'EpochBasedTrainLoop' if train.pop('by_epoch') else 'IterBasedTrainLoop'
+    train.type = _LOOPS.get(_name(train.type), train.type)
+    hooks = dict(cfg.get('default_hooks') or {})
+    # None is how a config goes without
+    checkpoint = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))
+    if checkpoint and _name(checkpoint['type']) == 'CheckpointHook':
+        hooks['checkpoint'] = dict(checkpoint, type='SafeCheckpointHook')
+        cfg.default_hooks = hooks
+    custom = list(cfg.get('custom_hooks') or [])
+    present = {_name(hook['type']) for hook in custom}
+    cfg.custom_hooks = custom + [dict(type=n) for n in _TRAINING_HOOKS if n not in present]
+
+
+def _name(type_: str | type) -> str:
+    return type_ if isinstance(type_, str) else type_.__name__
+
+
 def add_progress(cfg: Config) -> None:
     """Have a line a minute logged on how far the training is."""
     hooks = list(cfg.get('custom_hooks') or [])

@@ -16,6 +16,7 @@ from terminaltables import AsciiTable
 from ..common.cli import write_atomically
 from ..common.errors import ConfigError
 from ..data.coco import CheckedCOCO
+from .coverage import check_image, tested_ids, warn_of_figures
 from .hotcoco_backend import choose_backend, describe_backend, evaluate_by_hotcoco
 
 FIGURES = (
@@ -76,12 +77,13 @@ class CheckedCocoMetric(CocoMetric):
             raise ConfigError(f"metric must be 'bbox', 'segm' or both, not {sorted(unknown)}.")
         super().__init__(
             metric=metrics,
-            format_only=format_only,
             outfile_prefix=outfile_prefix,
             backend_args=backend_args,
             collect_device=collect_device,
             prefix=prefix,
         )
+        # after the above, which would ask for a prefix that `keep_results` may make superfluous
+        self.format_only = format_only
         with get_local_path(ann_file, backend_args=backend_args) as path:
             self._coco_api = CheckedCOCO(path)
         self.per_class: dict[str, dict[str, dict[str, float]]] = {}
@@ -91,6 +93,22 @@ class CheckedCocoMetric(CocoMetric):
     def keep_results(self, path: str | Path) -> None:
         """Have the next evaluation write its boxes as a COCO result file."""
         self._out = Path(path)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Take a batch of results.
+
+        Raises:
+            DataError: an image is not the one that the annotations have under its id.
+            ConfigError: the results would be kept nowhere.
+        """
+        if self.format_only and self.outfile_prefix is None and self._out is None:
+            raise ConfigError(
+                'format_only=True computes nothing and nothing says where the results are to go: '
+                'set outfile_prefix of the evaluator, or --out FILE.json of tools/test.py.'
+            )
+        for sample in data_samples:
+            check_image(self._coco_api, sample)
+        super().process(data_batch, data_samples)
 
     def table(self, metrics: Mapping[str, float]) -> str:
         """The twelve figures of the COCO API, and the average precision of each class, as text."""
@@ -114,7 +132,9 @@ class CheckedCocoMetric(CocoMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """All figures of all metrics, unrounded, as ``{'bbox_mAP': 0.31, ...}``."""
         self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
-        self.img_ids = self._coco_api.get_img_ids()
+        self.img_ids = tested_ids(self._coco_api, [found['img_id'] for _, found in results])
+        if not self.format_only:
+            warn_of_figures(self._coco_api, self.img_ids, self.cat_ids)
         predictions = [prediction for _, prediction in results]
         figures = {}
         with tempfile.TemporaryDirectory() as scratch:

@@ -2,6 +2,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from shufflenet_runtime.files import printable
+from shufflenet_runtime.images import read_image
+
 import cv2
 import numpy as np
 from pycocotools.coco import COCO
@@ -19,6 +22,8 @@ COLOURS = (
     (167, 121, 204),
     (60, 60, 60),
 )
+# a picture's height in parts of its width
+HIGHEST = 3
 
 
 def contact_sheet(
@@ -47,7 +52,7 @@ def contact_sheet(
     rows = []
     for image_id in _spread(sorted(truth.imgToAnns), count):
         info = truth.imgs[image_id]
-        image = cv2.imread(str(Path(images, info['file_name'])))
+        image = read_image(Path(images, info['file_name']))
         found = [d for d in detections.imgToAnns[image_id] if d['score'] >= score_threshold]
         pair = [
             _titled(_draw(image, boxes, names, width), title)
@@ -84,7 +89,7 @@ def truth_sheet(
     pictures = []
     for image_id in _spread(sorted(truth.imgToAnns), count):
         name = truth.imgs[image_id]['file_name']
-        image = cv2.imread(str(Path(images, name)))
+        image = read_image(Path(images, name))
         drawn = _draw(image, truth.imgToAnns[image_id], names, width)
         pictures.append(_titled(drawn, name))
     rows = []
@@ -115,12 +120,17 @@ def _draw(
     image: np.ndarray, boxes: Sequence[dict], names: dict[int, str], width: int
 ) -> np.ndarray:
     """The image at ``width`` with labelled boxes; crowds are outlined in white."""
-    scale = width / image.shape[1]
-    canvas = cv2.resize(image, (width, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+    # an image that is very tall is narrower, in white
+    scale = min(width / image.shape[1], HIGHEST * width / image.shape[0])
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    canvas = cv2.copyMakeBorder(
+        canvas, 0, 0, 0, width - size[0], cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )
     order = list(names)
     for box in sorted(boxes, key=lambda b: b.get('score', 1)):
         x, y, w, h = (round(value * scale) for value in box['bbox'])
-        label = names[box['category_id']]
+        label = printable(names[box['category_id']])
         colour = COLOURS[order.index(box['category_id']) % len(COLOURS)]
         if box.get('iscrowd'):
             label, colour = f'crowd of {label}', (255, 255, 255)
@@ -148,7 +158,7 @@ def _draw(
 
 
 def _titled(picture: np.ndarray, title: str) -> np.ndarray:
-    bar = np.full((24, picture.shape[1], 3), 255, np.uint8)
+    bar, title = np.full((24, picture.shape[1], 3), 255, np.uint8), printable(title)
     cv2.putText(bar, title, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (0, 0, 0), 1, cv2.LINE_AA)
     return cv2.copyMakeBorder(
         np.vstack([bar, picture]), 0, 6, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)

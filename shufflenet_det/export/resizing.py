@@ -1,6 +1,7 @@
 """The resize rule of a config's test pipeline; the rules are those of the runtime."""
 from typing import Any
 
+from mmcv.image import io as mmcv_io
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmcv.transforms import Resize as MMCVResize
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
@@ -41,6 +42,13 @@ def _rules(step: object) -> list[dict[str, Any]]:
             raise ConfigError(
                 'cannot export: the test pipeline loads images with to_float32 or another '
                 "color_type than 'color'; the exported network takes bytes."
+            )
+        backend = step.imdecode_backend or mmcv_io.imread_backend
+        if backend != 'cv2':
+            raise ConfigError(
+                f'cannot export: the test pipeline decodes images by {backend}, the runtime by '
+                "OpenCV, which gives other pixels. Set imdecode_backend='cv2' and train, or at "
+                'least test, with that.'
             )
         return []
     if type(step) in (Resize, MMCVResize):

@@ -1,20 +1,22 @@
 """Holds annotations against the images that they speak of."""
 import os
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from mmengine.fileio.backends import LocalBackend
+from shufflenet_runtime.files import is_utf8, require_images
+from shufflenet_runtime.images import SUFFIXES
+
 from PIL import ExifTags, Image
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..common.errors import DataError, shorten
-from ..data.imagenet_layouts import list_images
+from ..common.faults import Faults
 from ..data.transforms import CheckedLoadImageFromFile
-from .records import Box, Faults, Picture
+from .records import Box, Picture
 
 # annotation tools round, and some count pixels from 1
 TOLERANCE = 1.0
@@ -23,41 +25,71 @@ TOLERANCE = 1.0
 class ImageFolder:
     """The images in a folder and in the folders in it, found by names that may be inexact.
 
+    Args:
+        folder: the folder.
+        parts: folders in it to look into; all if there are none.
+
+    Attributes:
+        files: the images, by their paths below the folder, sorted.
+        left_out: what else looks like images, a phrase for each reason.
+
     Raises:
         DataError: the folder is missing or holds no image.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, parts: Sequence[Path] = ()) -> None:
         self.folder = folder
-        if not folder.is_dir():
-            raise DataError(f'image folder not found: {folder}.')
-        self.files = list_images(LocalBackend(), str(folder), IMG_EXTENSIONS)
-        if not self.files:
-            raise DataError(
-                f'{folder} holds no image. Files that count end in {shorten(IMG_EXTENSIONS, 12)}.'
-            )
+        self.files, self.left_out, self._others = [], [], set()
+        for part in parts or (folder,):
+            if not part.is_dir():
+                raise DataError(f'image folder not found: {part}.')
+            listing = require_images(part)
+            self.files += [(part / file).relative_to(folder).as_posix() for file in listing.images]
+            self.left_out += listing.left_out()
+            self._others |= {_folded(PurePosixPath(file).name) for file in listing.others}
+        # a part may be in another
+        self.files = sorted(set(self.files))
         self._by_name, self._by_stem = defaultdict(list), defaultdict(list)
+        self._folded = defaultdict(list)
         for file in self.files:
             path = PurePosixPath(file)
             self._by_name[path.name].append(file)
             self._by_stem[path.stem].append(file)
+            self._folded[_folded(path.name)].append(file)
 
     def find(self, name: str) -> list[str]:
         """The files, relative to the folder, that a name may mean: one, several or none.
 
-        A path of the annotating machine stands for a file of its last name, and a name
-        without an extension for an image of that stem.
+        A path of the annotating machine stands for a file of its last name, a name without an
+        extension for an image of that stem, and a name that no file has for one that differs in
+        the case of letters, or in how their bytes are written.
         """
         path = PurePosixPath(name.replace('\\', '/'))
         if str(path) in self._by_name.get(path.name, ()):
             return [str(path)]
-        if path.suffix.lower() in IMG_EXTENSIONS:
-            return self._by_name.get(path.name, [])
+        if path.suffix.lower() in SUFFIXES:
+            alike = self._by_name.get(path.name) or self._folded.get(_folded(path.name), [])
+            exact = [file for file in alike if _folded(file) == _folded(str(path))]
+            return exact if len(exact) == 1 else alike
         return self._by_stem.get(path.name, [])
 
+    def is_of_another_format(self, name: str) -> bool:
+        """Whether the folder has a file of this name that is an image, but cannot be read."""
+        return _folded(PurePosixPath(name.replace('\\', '/')).name) in self._others
 
-def match(pictures: Sequence[Picture], images: ImageFolder, mend: bool, source: Path
-          ) -> tuple[list[Picture], list[str]]:  # fmt: skip
+
+def _folded(name: str) -> str:
+    """A name without what differs between systems: composed letters, and their case."""
+    if not is_utf8(name):
+        # as Windows wrote names before it had Unicode
+        name = os.fsencode(name).decode('cp1252', 'replace')
+    return unicodedata.normalize('NFC', name).casefold()
+
+
+def match(
+    pictures: Sequence[Picture], images: ImageFolder, mend: bool, source: Path,
+    resolution: Sequence[int] | None = None,
+) -> tuple[list[Picture], list[str]]:  # fmt: skip
     """Find, read and measure all images, and hold sizes and boxes against their pixels.
 
     Boxes that reach outside by a pixel at most are clipped; boxes that come twice count once.
@@ -68,32 +100,44 @@ def match(pictures: Sequence[Picture], images: ImageFolder, mend: bool, source: 
         mend: clip the boxes that reach further outside, and leave out those that are then, or
             were, smaller than a pixel a side.
         source: the annotations, for messages.
+        resolution: (long side, short side) at most that training resizes images to.
 
     Returns:
         The pictures by name, with the one name relative to the folder and the size that training
         will see, and notes on what was changed.
 
     Raises:
-        DataError: an image is missing, ambiguous, named twice or unreadable, or its size is not
-            that of its pixels, or boxes are outside or empty without ``mend``.
+        DataError: an image is missing, ambiguous, named twice, unreadable or too narrow to be
+            resized, or its size is not that of its pixels, or boxes are outside or empty without
+            ``mend``, or all boxes are in other units or another order.
     """
     faults, changes = Faults(), Counter()
     found = _find_all(pictures, images, faults)
     paths = {name: str(images.folder / name) for name in found}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         sizes = dict(zip(paths, pool.map(_read_size, paths.values()), strict=True))
+    readable = {name: p for name, p in found.items() if not isinstance(sizes[name], str)}
+    _check_units(readable, sizes, source)
     matched = []
     for name, picture in found.items():
         size = sizes[name]
         if isinstance(size, str):
             faults.add('image that cannot be read. Replace it, or take it out', f'{name} ({size})')
             continue
+        if resolution and _narrowest(size, resolution) < 1:
+            faults.add(
+                f'image of which nothing is left when it is resized to {resolution[1]} (long side '
+                f'at most {resolution[0]}). Take it out, cut it to pieces, or use another --base',
+                f'{name} ({size[0]}x{size[1]})',
+            )
+            continue
         if picture.size not in (None, size):
             reason = _contradiction(paths[name], picture.size, size)
             faults.add('image of another size than annotated', f'{name} ({reason})')
             continue
         fit = partial(_fit, size=size, mend=mend, faults=faults, changes=changes)
-        boxes = tuple(box for b in _once(picture.boxes, changes) if (box := fit(b)) is not None)
+        boxes = _once([box.in_pixels(*size) for box in picture.boxes], changes)
+        boxes = tuple(box for b in boxes if (box := fit(b)) is not None)
         matched.append(replace(picture, names=(name,), size=size, boxes=boxes))
     faults.check(source)
     return matched, [f'{what}: {times}' for what, times in sorted(changes.items())]
@@ -106,7 +150,12 @@ def _find_all(
     found = {}
     for picture in pictures:
         files = next(filter(None, map(images.find, picture.names)), [])
-        if not files:
+        if not files and any(map(images.is_of_another_format, picture.names)):
+            faults.add(
+                'image of a format that is not read. Convert it to JPEG or PNG, and name that',
+                picture.names[0],
+            )
+        elif not files:
             faults.add(
                 f'image that is not in {images.folder}. Add it, or take it out of the annotations',
                 picture.names[0],
@@ -133,6 +182,40 @@ def _read_size(path: str) -> tuple[int, int] | str:
     except DataError as error:
         return 'truncated or not an image' if 'truncated' in str(error) else str(error)
     return width, height
+
+
+def _narrowest(size: tuple[int, int], resolution: Sequence[int]) -> int:
+    """Pixels of the short side after resizing, as mmcv rounds."""
+    long, short = max(size), min(size)
+    return int(short * min(resolution[0] / long, resolution[1] / short) + 0.5)
+
+
+def _check_units(pictures: Mapping[str, Picture], sizes: Mapping[str, tuple], source: Path) -> None:
+    """Refuse boxes that are something else than x, y, width and height in pixels.
+
+    One by one they would be called empty or outside, and with ``mend`` clipped to nonsense.
+    """
+    boxes = [
+        (box.bbox, sizes[name]) for name, p in pictures.items() for box in p.boxes if not box.parts
+    ]
+    # VOC's corners count from 1, so that parts come out as -1 to 0 with sides of 1 to 2
+    parts = sum(min(x, y) >= -1 and max(x, y) <= 1 and max(w, h) <= 2 for (x, y, w, h), _ in boxes)
+    if parts > len(boxes) / 2:
+        raise DataError(
+            f'{source}: these look normalised: {parts} of {len(boxes)} boxes lie between 0 and 1. '
+            'Export them in pixels, or multiply them by the width and height of their image.'
+        )
+    outside = [x + w > s[0] + TOLERANCE or y + h > s[1] + TOLERANCE for (x, y, w, h), s in boxes]
+    corners = [
+        x < right <= s[0] + TOLERANCE and y < bottom <= s[1] + TOLERANCE
+        for (x, y, right, bottom), s in boxes
+    ]
+    if sum(outside) > len(boxes) / 4 and all(corners):
+        raise DataError(
+            f'{source}: these look like corners: {sum(outside)} of {len(boxes)} boxes reach '
+            'outside their image as x, y, width and height, and all fit as x1, y1, x2, y2. Export '
+            'them as x, y, width and height.'
+        )
 
 
 def _contradiction(path: str, annotated: tuple[int, int], size: tuple[int, int]) -> str:
@@ -179,4 +262,8 @@ def _fit(
     changes['boxes clipped that reached outside their image'] += 1
     clipped = (left, top, right - left, bottom - top)
     area = None if box.area is None else min(box.area, clipped[2] * clipped[3])
-    return replace(box, bbox=clipped, area=area)
+    outline = tuple(
+        tuple(min(max(v, 0.0), size[i % 2]) for i, v in enumerate(polygon))
+        for polygon in box.outline
+    )
+    return replace(box, bbox=clipped, area=area, outline=outline)

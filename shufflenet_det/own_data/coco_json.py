@@ -1,13 +1,10 @@
 """Reads annotations in COCO's JSON layout."""
-import io
-import math
 from collections import defaultdict
-from contextlib import redirect_stdout
 from pathlib import Path
 
-from ..common.errors import DataError
-from ..data.coco import CheckedCOCO
-from .records import Box, Faults, Picture, repeated
+from ..common.faults import Faults, repeated
+from ..data.coco_tables import NO_BOX, read_tables
+from .records import Box, Picture
 
 
 def read_coco(path: Path) -> tuple[tuple[str, ...], list[Picture]]:
@@ -17,28 +14,20 @@ def read_coco(path: Path) -> tuple[tuple[str, ...], list[Picture]]:
         DataError: the file is missing, damaged or no COCO file, or its tables contradict each
             other: the message names all the records.
     """
-    # the COCO API prints how far it is
-    with redirect_stdout(io.StringIO()):
-        tables = CheckedCOCO(path).dataset
+    tables = read_tables(path)
     faults = Faults()
-    try:
-        names = _categories(tables['categories'], faults)
-        images = {image['id']: image for image in tables['images']}
-        for twice in repeated([image['id'] for image in tables['images']]):
-            faults.add('two images of one id. Number the images anew', f'id {twice}')
-        boxes = defaultdict(list)
-        for annotation in tables['annotations']:
-            if (box := _box(annotation, names, images, faults)) is not None:
-                boxes[annotation['image_id']].append(box)
-        pictures = [
-            Picture((str(image['file_name']),), _size(image), tuple(boxes[key]), f'image {key}')
-            for key, image in images.items()
-        ]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(
-            f'{path} is not a COCO detection file: a record is not as it should be '
-            f'({type(error).__name__}: {error}). Export it again.'
-        ) from None
+    names = _categories(tables['categories'], faults)
+    images = {image['id']: image for image in tables['images']}
+    for twice in repeated([image['id'] for image in tables['images']]):
+        faults.add('two images of one id. Number the images anew', f'id {twice}')
+    boxes = defaultdict(list)
+    for annotation in tables['annotations']:
+        if (box := _box(annotation, names, images, faults)) is not None:
+            boxes[annotation['image_id']].append(box)
+    pictures = [
+        Picture((str(image['file_name']),), _size(image), tuple(boxes[key]), f'image {key}')
+        for key, image in images.items()
+    ]
     faults.check(path)
     return tuple(names[key] for key in sorted(names)), pictures
 
@@ -74,19 +63,11 @@ def _box(annotation: dict, names: dict, images: dict, faults: Faults) -> Box | N
             f'{where[:-1]}, category {category})',
         )
         return None
-    bbox = annotation.get('bbox')
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
-        faults.add('annotation without a bbox of four numbers, [x, y, width, height]', where)
+    bbox = annotation['bbox']
+    if bbox is None:
+        faults.add(NO_BOX, where)
         return None
-    area = annotation.get('area')
     return Box(
-        names[category],
-        tuple(map(float, bbox)),
-        where,
-        bool(annotation.get('iscrowd')),
-        float(area) if _is_number(area) and area > 0 else None,
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+        names[category], tuple(map(float, bbox)), where, bool(annotation['iscrowd']),
+        float(annotation['area']),
+    )  # fmt: skip

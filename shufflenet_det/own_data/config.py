@@ -102,16 +102,16 @@ def _is_ours(base: Config) -> bool:
     return base.model.get('backbone', {}).get('type') in backbones()
 
 
-def _rescaled_hooks(base: Config, epochs: int) -> str:
+def _rescaled_hooks(base: Config) -> str:
     """Code that moves what hooks do at an epoch to the same share of ``epochs``; empty if nothing.
 
     A phase keeps an epoch at least, as long as there are enough.
     """
     before = base.train_cfg.max_epochs
 
-    def rescaled(value: int) -> int:
-        share = round(value * epochs / before)
-        return min(max(1, share), epochs - 1) if 0 < value < before else share
+    def rescaled(value: int) -> str:
+        share = f'round({value} * epochs / {before})'
+        return f'min(max(1, {share}), epochs - 1)' if 0 < value < before else share
 
     # by_epoch is a bool, which is an int, too
     settings = [
@@ -169,9 +169,6 @@ def config_text(
     sampled = 'sampler' in ((base.model.get('train_cfg') or {}).get('rcnn') or {})
     if sampled and _is_ours(base):
         model += ', **_base_.small_two_stage'
-    steps = schedule.steps * schedule.epochs
-    # two is the least that LinearLR takes
-    warmup = max(2, min(50, steps // 4))
     optim = (
         'optim_wrapper = _base_.small_optim_wrapper\nauto_scale_lr = _base_.small_auto_scale_lr\n'
         if _small_recipe(base)
@@ -180,19 +177,20 @@ def config_text(
     # epochs of the base at which validation begins, or comes oftener
     neutral = dict(val_begin=1, dynamic_intervals=None)
     loop = ''.join(f', {k}={v}' for k, v in neutral.items() if k in base.train_cfg)
-    hooks = _rescaled_hooks(base, schedule.epochs)
+    hooks = _rescaled_hooks(base)
     bases = ''.join(f'    {path!r},\n' for path in bases)
     return f'''\
 # Written by tools/prepare_data.py; yours to edit.
-# {count} training images / {schedule.batch} a step = {schedule.steps} steps an epoch, \
-{steps} in all
+# {count} training images / {schedule.batch} a step = {schedule.steps} steps an epoch
 _base_ = [
 {bases}]
 custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)
 own_root = """{{{{ fileDirname }}}}/"""
 own_images = {prefix + '/'!r}  # below own_root, or an absolute path
 classes = {pformat(classes, width=90, compact=True)}
-epochs = {schedule.epochs}
+epochs = {schedule.epochs}  # the schedule follows
+interval = (epochs + 4) // 5  # epochs from a validation and checkpoint to the next
+workers = 1  # processes that read images, 0 for none
 work_dir = {f'work_dirs/{out.resolve().name}'!r}
 model = dict({model})
 own_dataset = dict(
@@ -202,22 +200,25 @@ own_dataset = dict(
     metainfo=dict(classes=classes),
 )
 own_filter = dict(filter_empty_gt=False, min_size=1)  # images without objects are learned, too
+own_loader = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataloader = dict(
+    own_loader,
     batch_size={schedule.batch},
-    num_workers=1,
     dataset=dict(own_dataset, ann_file='annotations/train.json', filter_cfg=own_filter),
 )
-val_dataloader = dict(num_workers=1, dataset=dict(own_dataset, ann_file='annotations/val.json'))
+val_dataloader = dict(own_loader, dataset=dict(own_dataset, ann_file='annotations/val.json'))
 test_dataloader = val_dataloader
 own_annotations = own_root + 'annotations/val.json'
 val_evaluator = dict(_delete_=True, type='CheckedCocoMetric', ann_file=own_annotations)
 test_evaluator = val_evaluator
-{optim}train_cfg = dict(max_epochs=epochs, val_interval={schedule.interval}{loop})
+{optim}train_cfg = dict(max_epochs=epochs, val_interval=interval{loop})
+own_warmup = max(2, min(50, {schedule.steps} * epochs // 4))  # two is the least that LinearLR takes
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end={warmup}),
-    dict(type='CosineAnnealingLR', by_epoch=False, T_max={steps}, eta_min_ratio=0.01),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=own_warmup),
+    # without T_max it falls until the end of the run, whatever that is
+    dict(type='CosineAnnealingLR', by_epoch=False, eta_min_ratio=0.01),
 ]
-own_checkpoint = dict(_base_.small_hooks.checkpoint, interval={schedule.interval})
+own_checkpoint = dict(_base_.small_hooks.checkpoint, interval=interval)
 default_hooks = dict(_base_.small_hooks, checkpoint=own_checkpoint)
 {hooks}randomness = dict(seed={seed})
 '''

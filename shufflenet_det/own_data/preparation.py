@@ -1,23 +1,24 @@
 """From images and annotations to a checked data set with a config that trains on it."""
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from shufflenet_runtime.files import is_utf8, printable
 
 from mmengine.config import Config
 
 from ..common.cli import check_writable, write_atomically
 from ..common.config import load_config
 from ..common.errors import ConfigError, DataError, shorten
+from ..evaluation.report import resolution_of
 from .check import ImageFolder, match
-from .coco_json import read_coco
+from .choice import check_apart, choose, only, remarks
 from .config import DEFAULT_BASE, config_text, load_base, scales_rate, schedule_for
+from .reading import YAML, read_annotations
 from .records import Picture
-from .split import classes_in, split
-from .voc_xml import read_voc
+from .split import split
 
 # the picture is drawn by tools/prepare_data.py, from the others
 FILES = ('annotations/train.json', 'annotations/val.json', 'config.py', 'annotated.jpg')
@@ -29,6 +30,7 @@ class Prepared:
 
     Attributes:
         out: folder with ``config.py`` and ``annotations/{train,val}.json``.
+        images: folder that the names of the images are below.
         classes: names in the order of labels.
         train, val: the images of both parts.
         config: what ``config.py`` says.
@@ -37,6 +39,7 @@ class Prepared:
     """
 
     out: Path
+    images: Path
     classes: tuple[str, ...]
     train: list[Picture]
     val: list[Picture]
@@ -47,7 +50,7 @@ class Prepared:
 
 def prepare(
     images: Path,
-    annotations: Path,
+    annotations: Path | None,
     out: Path,
     *,
     val_annotations: Path | None = None,
@@ -62,8 +65,7 @@ def prepare(
     """Check a data set, divide it and write what training needs; images stay where they are.
 
     Args:
-        images: folder of the images.
-        annotations: a COCO JSON file, or a folder of Pascal VOC XML files.
+        images, annotations: as :func:`.reading.read_annotations` takes them.
         out: folder for the results.
         val_annotations: annotations to validate on, likewise; instead of ``val_share``.
         val_share: share of the images to validate on.
@@ -81,23 +83,46 @@ def prepare(
     _check_arguments(annotations, val_annotations, out, val_share, steps, seed, force)
     base_path = base or str(DEFAULT_BASE)
     base_config = load_base(base_path)
-    folder = ImageFolder(images)
-    names, train, notes = _read(annotations, folder, mend)
-    chosen, train = _choose(classes, names, train, annotations, notes)
-    if val_annotations is None:
-        unnamed = set(folder.files) - {picture.names[0] for picture in train}
-        train, val = split(train, val_share, seed)
-    else:
-        _, val, val_notes = _read(val_annotations, folder, mend)
+    data = read_annotations(images, annotations)
+    for path in (data.images.absolute(), out.absolute()):
+        if not is_utf8(path):
+            raise ConfigError(
+                f'{printable(str(path))}: a config cannot hold a path that is not UTF-8. Rename '
+                'the folder; names of images may be what they are.'
+            )
+    source = annotations or images
+    if val_annotations is not None and (
+        data.val is not None or {source.suffix, val_annotations.suffix} & {*YAML}
+    ):
+        raise ConfigError('--val-annotations: a data set that divides itself takes none, nor does '
+                          'a data.yaml, which has a `val` for it.')  # fmt: skip
+    folder = ImageFolder(data.images, data.folders)
+    resolution = resolution_of(base_config)
+    train, notes = _checked(data.train, folder, mend, source, resolution)
+    notes += [*data.notes, *(f'images left out: {reason}' for reason in folder.left_out)]
+    val: list[Picture] = []
+    if data.val is not None:
+        val, val_notes = _checked(data.val, folder, mend, source, resolution)
         notes += [f'{note} (validation)' for note in val_notes]
-        val = _only(chosen, val, strict=classes is None, source=val_annotations)
-        _check_apart(train, val, val_annotations)
-        unnamed = set(folder.files) - {picture.names[0] for picture in [*train, *val]}
-    notes += _remarks(chosen, train, val, unnamed)
+        chosen = choose(classes, data.classes, [*train, *val], source, notes)
+        val = only(chosen, val)
+    else:
+        chosen = choose(classes, data.classes, train, source, notes)
+    train = only(chosen, train)
+    if val_annotations is not None:
+        extra = read_annotations(images, val_annotations)
+        val, val_notes = _checked(extra.train, folder, mend, val_annotations, resolution)
+        notes += [f'{note} (validation)' for note in val_notes]
+        val = only(chosen, val, strict=classes is None, source=val_annotations)
+        check_apart(train, val, val_annotations)
+    unnamed = set(folder.files) - {picture.names[0] for picture in [*train, *val]}
+    if not val:
+        train, val = split(train, val_share, seed)
+    notes += remarks(chosen, train, val, unnamed)
     check_writable(out, '--out')
     schedule = schedule_for(len(train), steps)
     text = config_text(
-        base_path, base_config, out, images, chosen, schedule, len(train), seed
+        base_path, base_config, out, data.images, chosen, schedule, len(train), seed
     )
     config = _read_draft(text, out, base_path)
     for part, pictures in (('train', train), ('val', val)):
@@ -105,11 +130,13 @@ def prepare(
         write_atomically(out / 'annotations' / f'{part}.json', json.dumps(tables) + '\n')
     # last, because whoever finds it finds all
     write_atomically(out / 'config.py', text)
-    return Prepared(out, chosen, train, val, config, scales_rate(base_config), notes)
+    return Prepared(
+        out, data.images, chosen, train, val, config, scales_rate(base_config), notes
+    )
 
 
 def _check_arguments(
-    annotations: Path, val_annotations: Path | None, out: Path, val_share: float,
+    annotations: Path | None, val_annotations: Path | None, out: Path, val_share: float,
     steps: int | None, seed: int, force: bool,
 ) -> None:  # fmt: skip
     if not 0 < val_share < 1:
@@ -148,105 +175,17 @@ def _read_draft(text: str, out: Path, base: str) -> Config:
         draft.unlink(missing_ok=True)
 
 
-def _read(
-    annotations: Path, folder: ImageFolder, mend: bool
-) -> tuple[tuple[str, ...], list[Picture], list[str]]:
-    """Class names, checked pictures and notes."""
-    names, pictures = (read_voc if annotations.is_dir() else read_coco)(annotations)
+def _checked(
+    pictures: list[Picture], folder: ImageFolder, mend: bool, source: Path,
+    resolution: Sequence[int] | None,
+) -> tuple[list[Picture], list[str]]:  # fmt: skip
+    """Checked pictures and notes."""
     if not any(picture.boxes for picture in pictures):
         raise DataError(
-            f'{annotations} has no annotation at all, for {len(pictures)} images. Export it again, '
+            f'{source} has no annotation at all, for {len(pictures)} images. Export it again, '
             'with the boxes.'
         )
-    pictures, notes = match(pictures, folder, mend, annotations)
-    return names, pictures, notes
-
-
-def _choose(
-    wanted: Sequence[str] | None, names: Sequence[str], pictures: list[Picture], source: Path,
-    notes: list[str],
-) -> tuple[tuple[str, ...], list[Picture]]:  # fmt: skip
-    """The classes to learn, and the pictures with boxes of no others."""
-    present = set().union(*map(classes_in, pictures))
-    if wanted is None:
-        unused = [name for name in names if name not in present]
-        if unused:
-            notes.append(f'categories without an object are left out: {shorten(unused)}')
-        classes = tuple(name for name in names if name in present)
-        if not classes:
-            raise DataError(f'{source} has crowds or difficult objects only: nothing to learn.')
-        return classes, _only(classes, pictures)
-    if len(set(wanted)) < len(wanted):
-        raise ConfigError(f'--classes names a class twice: {" ".join(wanted)}.')
-    absent = [name for name in wanted if name not in present]
-    if absent:
-        near = [f'{n} (near: {m[0]})' for n in absent if (m := get_close_matches(n, present, 1))]
-        raise DataError(
-            f'--classes: no object of {source} is of {shorten(absent)}. '
-            + (f'Alike: {shorten(near)}. ' if near else '')
-            + f'Its classes are: {shorten(sorted(present), 20)}.'
-        )
-    return tuple(wanted), _only(tuple(wanted), pictures)
-
-
-def _only(
-    classes: tuple[str, ...], pictures: Iterable[Picture], strict: bool = False,
-    source: Path | None = None,
-) -> list[Picture]:  # fmt: skip
-    """The pictures with their boxes of some classes; an image may become a negative.
-
-    Raises:
-        DataError: with ``strict``, a box is of another class.
-    """
-    pictures = list(pictures)
-    others = {box.category for p in pictures for box in p.boxes} - set(classes)
-    if strict and others:
-        raise DataError(
-            f'{source} has classes of which the training annotations have no object: '
-            f'{shorten(sorted(others))}. Theirs are: {shorten(classes)}. Give one name to one '
-            'class in both, or choose with --classes.'
-        )
-    return [
-        replace(p, boxes=tuple(box for box in p.boxes if box.category in classes))
-        for p in pictures
-    ]
-
-
-def _check_apart(train: list[Picture], val: list[Picture], source: Path) -> None:
-    shared = {p.names[0] for p in train} & {p.names[0] for p in val}
-    if shared:
-        raise DataError(
-            f'{len(shared)} images are in both the training annotations and {source}: '
-            f'{shorten(sorted(shared), 5)}. Take them out of one; a detector is good at images '
-            'that it was trained on.'
-        )
-
-
-def _remarks(
-    classes: tuple[str, ...], train: list[Picture], val: list[Picture], unnamed: set[str]
-) -> list[str]:
-    """What looks odd, though it can be trained on."""
-    notes = []
-    if unnamed:
-        notes.append(
-            f'images left out that are not in the annotations: {len(unnamed)} '
-            f'({shorten(sorted(unnamed), 3)})'
-        )
-    negatives = sum(not p.boxes for p in [*train, *val])
-    if negatives:
-        notes.append(f'images without an object, kept as negatives: {negatives}')
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        alike.setdefault(''.join(filter(str.isalnum, name.casefold())) or name, []).append(name)
-    notes += [f'classes that look like one: {", ".join(n)}' for n in alike.values() if len(n) > 1]
-    shown = Counter(name for picture in val for name in classes_in(picture))
-    absent = [name for name in classes if not shown[name]]
-    if absent:
-        notes.append(
-            f'classes that no validation image shows, so that nothing tells how well they are '
-            f'found: {shorten(absent)}'
-        )
-    return notes
+    return match(pictures, folder, mend, source, resolution)
 
 
 def _coco_tables(pictures: list[Picture], classes: tuple[str, ...]) -> dict:
@@ -258,6 +197,7 @@ def _coco_tables(pictures: list[Picture], classes: tuple[str, ...]) -> dict:
         images.append(dict(id=number, file_name=picture.names[0], width=width, height=height))
         for box in picture.boxes:
             area = box.bbox[2] * box.bbox[3] if box.area is None else box.area
+            outline = dict(segmentation=list(map(list, box.outline))) if box.outline else {}
             annotations.append(
                 dict(
                     id=len(annotations) + 1,
@@ -266,6 +206,7 @@ def _coco_tables(pictures: list[Picture], classes: tuple[str, ...]) -> dict:
                     bbox=list(box.bbox),
                     area=area,
                     iscrowd=int(box.crowd),
+                    **outline,
                 )
             )
     categories = [dict(id=number, name=name) for name, number in ids.items()]

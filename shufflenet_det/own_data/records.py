@@ -1,8 +1,7 @@
-"""Annotations as all the readers give them, and faults that are told all at once."""
+"""Annotations as all the readers give them."""
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-from ..common.errors import DataError, shorten
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -15,6 +14,8 @@ class Box:
         where: how a message names it.
         crowd: a region that is neither learned nor counted, as COCO's ``iscrowd`` has it.
         area: square pixels of the object itself; those of the box if None.
+        parts: whether ``bbox`` and ``outline`` are parts of the image's width and height.
+        outline: polygons around the object, x and y in turn; none if it is not known.
     """
 
     category: str
@@ -22,6 +23,27 @@ class Box:
     where: str
     crowd: bool = False
     area: float | None = None
+    parts: bool = False
+    outline: tuple[tuple[float, ...], ...] = ()
+
+    def in_pixels(self, width: int, height: int) -> 'Box':
+        """The same in pixels of an image of this size."""
+        if not self.parts:
+            return self
+        x, y, w, h = self.bbox
+        bbox = (x * width, y * height, w * width, h * height)
+        outline = tuple(
+            tuple(v * (height if i % 2 else width) for i, v in enumerate(polygon))
+            for polygon in self.outline
+        )
+        area = sum(map(_area, outline)) if outline else None
+        return replace(self, bbox=bbox, outline=outline, area=area, parts=False)
+
+
+def _area(polygon: Sequence[float]) -> float:
+    """Of a polygon, x and y in turn, by the shoelace formula."""
+    xs, ys = polygon[::2], polygon[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
 
 
 @dataclass(frozen=True)
@@ -41,31 +63,23 @@ class Picture:
     where: str
 
 
-@dataclass
-class Faults:
-    """What is wrong, gathered by kind, so that one run names everything that is to be mended."""
+@dataclass(frozen=True)
+class Annotated:
+    """What a reader makes of a data set.
 
-    kinds: dict[str, list[str]] = field(default_factory=dict)
+    Attributes:
+        images: folder that the names of the pictures are below.
+        folders: those in it that the images are in; ``images`` itself where the reader has not
+            looked.
+        classes: names, in the order of their numbers.
+        train: all pictures, or those to train on.
+        val: those to validate on; None where the data set is not divided.
+        notes: what was changed, left out or looks odd.
+    """
 
-    def add(self, kind: str, which: str) -> None:
-        """Note a fault; ``kind`` says what is wrong and the remedy."""
-        self.kinds.setdefault(kind, []).append(which)
-
-    def check(self, source: object) -> None:
-        """Raise :class:`DataError`, with a line for each kind of fault, if there is any."""
-        if self.kinds:
-            lines = [
-                f'\n- {len(which)} x {kind}: {shorten(which, 5)}'
-                for kind, which in self.kinds.items()
-            ]
-            raise DataError(f'{source} cannot be used as it is:' + ''.join(lines))
-
-
-def repeated(values: Sequence) -> list:
-    """The values that come more than once, each once, in order."""
-    seen, twice = set(), {}
-    for value in values:
-        if value in seen:
-            twice[value] = None
-        seen.add(value)
-    return list(twice)
+    images: Path
+    folders: tuple[Path, ...]
+    classes: tuple[str, ...]
+    train: list[Picture]
+    val: list[Picture] | None
+    notes: list[str]

@@ -1,11 +1,16 @@
 """Reads annotations in Pascal VOC's layout: an XML file for each image."""
 import math
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ..common.errors import DataError, shorten
-from .records import Box, Faults, Picture
+from ..common.faults import Faults
+from .records import Box, Picture
 
+_DECLARATION = re.compile(
+    rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["'][^>]*\?>"""
+)
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
@@ -19,12 +24,14 @@ def read_voc(folder: Path) -> tuple[tuple[str, ...], list[Picture]]:
     Raises:
         DataError: there is no XML file, or some are damaged or incomplete: the message names them.
     """
-    files = sorted(folder.rglob('*.xml'))
+    # not `._NAME`, which macOS leaves beside NAME
+    files = sorted(file for file in folder.rglob('*.xml') if not file.name.startswith('.'))
     if not files:
         here = [entry.name for entry in sorted(folder.iterdir())]
         raise DataError(
             f'{folder} holds no XML file ({shorten(here) or "it is empty"}). Name the folder of '
-            'the VOC files, often called Annotations, or a COCO JSON file.'
+            'the VOC files, often called Annotations, a COCO JSON file, or for YOLO labels the '
+            'data.yaml with the names of their classes.'
         )
     faults = Faults()
     pictures = [picture for file in files if (picture := _picture(file, folder, faults))]
@@ -36,14 +43,13 @@ def read_voc(folder: Path) -> tuple[tuple[str, ...], list[Picture]]:
 def _picture(file: Path, folder: Path, faults: Faults) -> Picture | None:
     name = file.relative_to(folder).as_posix()
     try:
-        root = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        reason = str(error).partition(':')[0]
-        faults.add(
-            'unreadable XML. Export the file again',
-            f'{name}, line {line}, column {column + 1} ({reason})',
-        )
+        root = _parse(file.read_bytes())
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        where, reason = name, str(error)
+        if isinstance(error, ElementTree.ParseError):
+            line, column = error.position
+            where, reason = f'{name}, line {line}, column {column + 1}', reason.partition(':')[0]
+        faults.add('unreadable XML. Export the file again', f'{where} ({reason})')
         return None
     if root.tag != 'annotation':
         faults.add(
@@ -65,6 +71,34 @@ def _picture(file: Path, folder: Path, faults: Faults) -> Picture | None:
     )
 
 
+def _parse(content: bytes) -> ElementTree.Element:
+    """The root of an XML file.
+
+    The parser knows few encodings, and refuses a file whose declaration names another than it is
+    in, as that of a text that a program has written as UTF-8 and declared as UTF-16.
+
+    Raises:
+        ElementTree.ParseError: it is no XML.
+        ValueError, LookupError: it is not in the encoding that it declares, or nobody knows that.
+    """
+    try:
+        return ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        declaration = _DECLARATION.match(content)
+        if not declaration:
+            raise
+        declared = declaration[1].decode('ascii', 'replace').lower()
+        # files that declare GB2312 have characters of its supersets, too
+        encodings = ['gb18030' if declared in ('gb2312', 'gbk') else declared, 'utf-8']
+        for encoding in encodings:
+            try:
+                return ElementTree.fromstring(content[declaration.end() :].decode(encoding))
+            except (ElementTree.ParseError, ValueError, LookupError):
+                # the first error says what is wrong
+                continue
+        raise error
+
+
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     # some tools leave the size out, or leave it 0
     values = [_number(root.findtext(f'size/{side}')) for side in ('width', 'height')]
@@ -81,7 +115,8 @@ def _box(element: ElementTree.Element, where: str, faults: Faults) -> Box | None
         faults.add(f'object without the numbers {", ".join(_CORNERS)} in <bndbox>', where)
         return None
     left, top, right, bottom = corners
-    difficult = (element.findtext('difficult') or '').strip() == '1'
+    marks = [(element.findtext(key) or '').strip().lower() for key in ('difficult', 'ignore')]
+    difficult = any(mark in ('1', 'true', 'yes') for mark in marks)
     bbox = (left - 1, top - 1, right - left + 1, bottom - top + 1)
     return Box(category, bbox, f'{where} ({category})', difficult)
 

@@ -1,13 +1,20 @@
 """Draw detections: python tools/image_demo.py IMAGE... CONFIG CHECKPOINT [--out-dir DIR]"""
 import argparse
-from pathlib import Path
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import DataError
 from shufflenet_det.data import CheckedLoadImageFromFile
 from shufflenet_det.engine.hooks import keys_of, require_complete
+from shufflenet_runtime.files import without_clashes
+from shufflenet_runtime.sources import drawing_name, open_sources
 
+import mmcv
 import torch
 from mmdet.apis import DetInferencer
 from mmengine.runner import CheckpointLoader
@@ -15,7 +22,9 @@ from mmengine.runner import CheckpointLoader
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw the detections of images')
-    parser.add_argument('images', nargs='+', help='image files or folders of images')
+    parser.add_argument(
+        'images', nargs='+', help='image files, URLs, or folders of images; folders in them count'
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('--out-dir', default='outputs', help='folder for pictures and JSON files')
@@ -27,23 +36,57 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def find_images(names: list[str]) -> dict[str, str]:
+    """Images by their path or URL, and what to call their results."""
+    for name in names:
+        if '://' not in name and not Path(name).exists():
+            raise DataError(f'image not found: {name}')
+    found = {name: PurePosixPath(name).name for name in names if '://' in name}
+    sources = open_sources(list(dict.fromkeys(name for name in names if '://' not in name)))
+    for source in sources:
+        for reason in source.left_out:
+            print(f'note: {source.name}: left out: {reason}', file=sys.stderr)
+        found |= dict(zip(map(str, source.files), source.pictures, strict=True))
+    return found
+
+
+def readable(images: dict[str, str], bad: list[str]) -> Iterator[str]:
+    """The images that can be read; of the others that they cannot."""
+    for image in images:
+        try:
+            if '://' not in image:
+                CheckedLoadImageFromFile()(dict(img_path=image))
+            yield image
+        except DataError as error:
+            print(f'error: {error}', file=sys.stderr)
+            bad.append(image)
+
+
 def main() -> None:
     args = parse_args()
-    for image in args.images:
-        if '://' not in image and not Path(image).exists():
-            raise DataError(f'image not found: {image}')
-        if Path(image).is_file():
-            CheckedLoadImageFromFile()(dict(img_path=image))
-    cli.check_writable(args.out_dir, '--out-dir')
+    images = find_images(args.images)
+    out = cli.check_writable(args.out_dir, '--out-dir')
     cfg = load_config(args.config)
-    inferencer = DetInferencer(cfg, args.checkpoint, device=args.device)
+    inferencer = DetInferencer(
+        cfg, args.checkpoint, device=args.device, show_progress=False
+    )
     checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, 'cpu')
     require_complete(keys_of(inferencer.model, checkpoint))
-    for images in args.images:
-        inferencer(
-            images,
-            out_dir=args.out_dir,
-            pred_score_thr=args.pred_score_thr,
-            batch_size=args.batch_size,
-            no_save_pred=False,
+    stems = [str(PurePosixPath(name).with_suffix('')) for name in images.values()]
+    json_names = dict(zip(images, without_clashes(stems, list(images.values())), strict=True))
+    bad: list[str] = []
+    good = readable(images, bad)
+    while batch := list(islice(good, args.batch_size)):
+        found = inferencer(
+            batch, batch_size=args.batch_size, return_vis=True, pred_score_thr=args.pred_score_thr
         )
+        for image, picture, record in zip(
+            batch, found['visualization'], found['predictions'], strict=True
+        ):
+            # the inferencer would name both by the last part of the path alone
+            drawn = out / 'vis' / drawing_name(images[image])
+            mmcv.imwrite(picture[..., ::-1], str(drawn))
+            cli.write_atomically(out / 'preds' / f'{json_names[image]}.json', json.dumps(record))
+    print(f'wrote the results of {len(images) - len(bad)} images to {out}')
+    if bad:
+        raise DataError(f'{len(bad)} of {len(images)} images failed, see above.')

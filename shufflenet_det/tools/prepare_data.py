@@ -1,6 +1,7 @@
 """Check one's own data set and write a config that trains on it: docs/own-data.md.
 
 python tools/prepare_data.py IMAGES ANNOTATIONS --out DIR [--val-annotations FILE] ...
+python tools/prepare_data.py DATA_YAML --out DIR ...
 """
 import argparse
 import os
@@ -25,10 +26,17 @@ def parse_args() -> argparse.Namespace:
         description='Check images and annotations, divide them into training and validation, and '
         'write a config. Images stay where they are.'
     )
-    parser.add_argument('images', type=Path, help='folder of images; folders in it count, too')
     parser.add_argument(
-        'annotations', type=Path, help='a COCO JSON file, or a folder of Pascal VOC XML files'
-    )
+        'images', type=Path,
+        help='folder of images; folders in it count, too. Alone, without ANNOTATIONS: a data.yaml '
+        'of YOLO, or a folder with one, with train/_annotations.coco.json and valid/... as '
+        'Roboflow exports COCO, or with the Annotations, JPEGImages and ImageSets/Main of Pascal '
+        'VOC; these say what is for training and what for validation',
+    )  # fmt: skip
+    parser.add_argument(
+        'annotations', type=Path, nargs='?',
+        help='a COCO JSON file, a folder of Pascal VOC XML files, or a data.yaml of YOLO',
+    )  # fmt: skip
     parser.add_argument(
         '--out', type=Path, required=True, help='folder for annotations, config.py and a picture'
     )
@@ -97,7 +105,7 @@ def main() -> None:
     config, sheet = args.out / 'config.py', args.out / 'annotated.jpg'
     # the COCO API prints how far it is
     with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
-        truth_sheet(args.out / 'annotations' / 'train.json', args.images, sheet)
+        truth_sheet(args.out / 'annotations' / 'train.json', prepared.images, sheet)
     print(summary(prepared))
     print(f'\nlook at some training images with their boxes: {sheet}\nthen train and test:')
     cfg = prepared.config

@@ -112,6 +112,8 @@ def main() -> None:
         # an absolute path, because the hook joins anything else to the work folder at each image
         args.show_dir = str(cli.check_writable(args.show_dir, '--show-dir').absolute())
         trigger_visualization_hook(cfg, args)
+        if cfg.default_hooks.visualization.type == 'DetVisualizationHook':
+            cfg.default_hooks.visualization.type = 'ShowHook'
     runner = start.build_runner(cfg, args.config)
     if args.exported:
         runner.model.check_classes(runner.test_dataloader.dataset)

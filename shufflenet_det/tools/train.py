@@ -6,10 +6,10 @@ import argparse
 
 from shufflenet_det.common.config import load_config
 from shufflenet_det.engine import pretraining, setup, start
+from shufflenet_det.engine.checkpoints import latest_checkpoint
 from shufflenet_det.weights.start import started_from
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.runner import find_latest_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,6 +56,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     setup.set_work_dir(cfg, args.config, args.work_dir)
     setup.add_consistency_check(cfg)
+    setup.make_resumable(cfg)
     setup.add_progress(cfg)
     setup.add_tracking(cfg, args.tensorboard, args.wandb)
     pretraining.require_pretraining(cfg)
@@ -66,10 +67,10 @@ def main() -> None:
         setup.set_auto_scale_lr(cfg)
     if args.accumulate != 1:
         setup.set_accumulation(cfg, args.accumulate)
-    nothing_to_resume = args.resume == 'auto' and find_latest_checkpoint(cfg.work_dir) is None
-    if args.resume and not nothing_to_resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    checkpoint = latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+    nothing_to_resume = bool(args.resume) and checkpoint is None
+    if checkpoint:
+        cfg.resume, cfg.load_from = True, checkpoint
     runner = start.build_runner(cfg, args.config)
     if nothing_to_resume:
         runner.logger.warning(f'--resume: no checkpoint in {cfg.work_dir}, training starts anew')

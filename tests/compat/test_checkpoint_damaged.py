@@ -132,3 +132,22 @@ def test_map_location_is_passed_on(tmp_path):
     torch.save({'state_dict': nn.Linear(2, 2).state_dict()}, path)
     loaded = checkpoint.read_checkpoint(path, map_location='meta')
     assert loaded['state_dict']['weight'].device.type == 'meta'
+
+
+def test_a_flipped_bit_is_no_other_weight(tmp_path):
+    path = tmp_path / 'x.pth'
+    weights = nn.Linear(40, 40).state_dict()
+    torch.save({'state_dict': weights}, path)
+    content = bytearray(path.read_bytes())
+    where = content.index(weights['weight'].numpy().tobytes())
+    content[where + 1000] ^= 1
+    path.write_bytes(content)
+    assert 'damaged' in failure(path) and 'CRC' in failure(path)
+    if not hasattr(torch.serialization, 'set_crc32_options'):
+        return
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({'state_dict': weights}, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(checkpoint.read_checkpoint(path)['state_dict']['weight'], weights['weight'])

@@ -47,7 +47,7 @@ ONEDL = {'onedl-mmdetection': '3.5.1', 'onedl-mmengine': '0.10.12', 'onedl-mmcv'
 PACKAGES = dict(mmdet='', mmengine='', mmcv='', pkg_resources='')
 
 
-@pytest.mark.parametrize('missing', PACKAGES.keys() - {'pkg_resources'})
+@pytest.mark.parametrize('missing', sorted(PACKAGES.keys() - {'pkg_resources'}))
 def test_package_that_is_missing_is_named_with_the_extras(tmp_path, missing):
     packages = {name: code for name, code in PACKAGES.items() if name != missing}
     said = error_of_import(make_site(tmp_path, {}, packages))

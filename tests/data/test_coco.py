@@ -3,7 +3,14 @@ import os
 from pathlib import Path
 
 from shufflenet_det.common.errors import DataError
-from shufflenet_det.data import CheckedCOCO, CheckedCocoDataset, CheckedLoadImageFromFile
+from shufflenet_det.data import (
+    CheckedCOCO,
+    CheckedCocoDataset,
+    CheckedLoadImageFromFile,
+    decode_rgb,
+)  # fmt: skip
+from shufflenet_runtime import images
+from shufflenet_runtime.images import read_image
 
 import cv2
 import numpy as np
@@ -134,6 +141,32 @@ def test_file_that_is_no_image_is_named(tmp_path, content):
 def test_missing_image_is_named(tmp_path):
     with pytest.raises(DataError, match='cannot read image .*gone.jpg'):
         load(tmp_path / 'gone.jpg')
+
+
+def test_image_that_opencv_gives_up_on_is_named(tmp_path, monkeypatch):
+    path = tmp_path / 'huge.jpg'
+    Image.new('RGB', (40, 30)).save(path)
+
+    def imdecode(*_):
+        raise cv2.error('too many pixels')
+
+    monkeypatch.setattr(cv2, 'imdecode', imdecode)
+    for read in (load, read_image):
+        with pytest.raises(DataError, match='cannot read image .*huge.jpg: too many pixels'):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    'read', [load, lambda path: decode_rgb(path.read_bytes(), str(path)), read_image]
+)
+def test_twelve_bits_in_sixteen_are_said_once(tmp_path, caplog, monkeypatch, read):
+    monkeypatch.setattr(images, '_said', set())
+    values = np.linspace(0, 4095, 1200).astype(np.uint16).reshape(30, 40)
+    for name in ('a.png', 'b.png'):
+        cv2.imwrite(str(tmp_path / name), values)
+        assert read(tmp_path / name).max() == 15
+    (record,) = caplog.records
+    assert 'a.png has 16 bits a channel and no value above 4095' in record.getMessage()
 
 
 def test_jpeg_followed_by_other_bytes_is_read(tmp_path):

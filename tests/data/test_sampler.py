@@ -58,15 +58,15 @@ def test_processes_share_the_order_of_one(monkeypatch, round_up: bool) -> None:
 @pytest.mark.parametrize('iteration', [0, 1, 3, 4, 5, 12])
 def test_start_continues_the_endless_order_across_epochs(iteration: int) -> None:
     whole, late = sampler(), sampler()
-    whole.start(0, batch_size=3)
-    late.start(iteration, batch_size=3)
+    whole.start(0, 0)
+    late.start(*late.locate(0, iteration, batch_size=3))
     expected = list(islice(whole, 3 * iteration, 3 * iteration + 25))
     assert list(islice(late, 25)) == expected
 
 
 def test_endless_epochs_are_those_of_set_epoch() -> None:
     endless, single = sampler(), sampler()
-    endless.start(0, batch_size=4)
+    endless.start(0, 0)
     pairs = list(islice(endless, 30))
     for epoch in range(3):
         single.set_epoch(epoch)
@@ -75,7 +75,30 @@ def test_endless_epochs_are_those_of_set_epoch() -> None:
 
 def test_empty_data_set_is_refused_instead_of_searched_for_ever() -> None:
     with pytest.raises(ConfigError, match='empty'):
-        sampler(0).start(0, 4)
+        sampler(0).start(0, 0)
+
+
+@pytest.mark.parametrize('before, after', [(1, 2), (2, 1), (3, 2), (2, 3)])
+def test_other_processes_go_on_with_what_is_left_of_an_epoch(monkeypatch, before, after) -> None:
+    def of_all(processes: int, place: tuple[int, int], each: int) -> list:
+        shares = []
+        for rank in range(processes):
+            monkeypatch.setattr(
+                mmengine.dataset.sampler, 'get_dist_info', lambda r=rank: (r, processes)
+            )
+            one = sampler(11)
+            one.start(*place)
+            shares.append(list(islice(one, each)))
+        return [pair for row in zip(*shares, strict=True) for pair in row]
+
+    alone = list(sampler(11))
+    first = of_all(before, (0, 0), 2)
+    place = sampler(11)
+    place.world_size, place.num_samples = before, -(-11 // before)
+    epoch, taken = place.locate(0, 1, batch_size=2)
+    assert (epoch, taken) == (0, 2 * before)
+    left = of_all(after, (epoch, taken), -(-(11 - taken) // after))
+    assert first + left[: 11 - taken] == alone
 
 
 def loader(root, workers: int, **options):

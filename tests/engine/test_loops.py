@@ -38,14 +38,19 @@ class Recorder(BaseModel):
 
 
 def train(
-    work_dir: Path, max_iters: int, workers: int = 0, drop_last: bool = False, resume=None
+    work_dir: Path,
+    max_iters: int,
+    workers: int = 0,
+    drop_last: bool = False,
+    resume: str | None = None,
+    batch_size: int = 4,
 ) -> Recorder:
     torch.manual_seed(0)
     runner = Runner(
         model=Recorder(),
         work_dir=str(work_dir),
         train_dataloader=dict(
-            batch_size=4,
+            batch_size=batch_size,
             num_workers=workers,
             drop_last=drop_last,
             collate_fn=dict(type='default_collate'),
@@ -55,6 +60,7 @@ def train(
         train_cfg=dict(type='ResumableIterLoop', max_iters=max_iters),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=4)),
+        custom_hooks=[dict(type='ResumeHook')],
         log_level='ERROR',
         default_scope='mmdet',
         experiment_name=f'{work_dir.name}-{max_iters}-{workers}-{drop_last}-{bool(resume)}',
@@ -88,6 +94,19 @@ def test_every_sample_is_used_once_an_epoch(tmp_path) -> None:
         assert sorted(seen[10 * epoch : 10 * epoch + 10]) == list(range(10))
 
 
+@pytest.mark.parametrize('batch_size', [2, 3, 8])
+def test_another_batch_size_goes_on_with_the_next_sample(tmp_path, batch_size) -> None:
+    # the fourth batch lies in the second epoch
+    seen = train(tmp_path, 4).seen
+    path = str(tmp_path / 'iter_4.pth')
+    seen += train(tmp_path, 12, resume=path, batch_size=batch_size).seen
+    again = str(tmp_path / 'iter_12.pth')
+    seen += train(tmp_path, 16, resume=again, batch_size=5).seen
+    order = [index for batch in seen for index in batch]
+    for start in range(0, len(order) - 9, 10):
+        assert sorted(order[start : start + 10]) == list(range(10))
+
+
 def test_no_sample_is_read_before_training_starts(tmp_path, monkeypatch) -> None:
     reads = []
     plain = Numbers.__getitem__
@@ -97,7 +116,13 @@ def test_no_sample_is_read_before_training_starts(tmp_path, monkeypatch) -> None
     assert len(reads) == 6 * 4
 
 
-def test_other_samplers_are_refused(tmp_path) -> None:
-    loader = torch.utils.data.DataLoader(Numbers(), batch_size=2)
-    with pytest.raises(ConfigError, match='EpochSampler'):
+def test_an_empty_data_set_is_refused() -> None:
+    loader = torch.utils.data.DataLoader([], batch_size=2, sampler=[])
+    with pytest.raises(ConfigError, match='empty'):
+        ResumableIterLoop(None, loader, max_iters=3)
+
+
+def test_a_loader_without_batches_is_refused() -> None:
+    loader = torch.utils.data.DataLoader(Numbers(), batch_size=None)
+    with pytest.raises(ConfigError, match='batch_size'):
         ResumableIterLoop(None, loader, max_iters=3)

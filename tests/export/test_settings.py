@@ -7,6 +7,7 @@ from shufflenet_runtime.resizing import resize_image
 
 import numpy as np
 import pytest
+from mmcv.image import io as mmcv_io
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -88,4 +89,18 @@ def test_pipelines_that_cannot_be_described_are_refused(step, named):
     cfg = detector_config('light')
     cfg.test_dataloader.dataset.pipeline.append(step)
     with pytest.raises(ConfigError, match=named):
+        read_resize(cfg)
+
+
+@pytest.mark.parametrize('backend', ['pillow', 'tifffile', 'turbojpeg', 'global'])
+def test_other_decoders_than_that_of_the_runtime_are_refused(monkeypatch, backend):
+    cfg = detector_config('light')
+    load = cfg.test_dataloader.dataset.pipeline[0]
+    assert load.type == 'LoadImageFromFile'
+    if backend == 'global':
+        load.imdecode_backend, backend = None, 'pillow'
+        monkeypatch.setattr(mmcv_io, 'imread_backend', 'pillow')
+    else:
+        load.imdecode_backend = backend
+    with pytest.raises(ConfigError, match=f"decodes images by {backend}.*imdecode_backend='cv2'"):
         read_resize(cfg)

@@ -38,7 +38,8 @@ def test_images_are_sorted_and_measured(tmp_path):
         ('b', 'b.v2.jpg'),
         ('b.v2', 'b.v2.jpg'),
         ('a.jpeg', None),
-        ('A.jpg', None),
+        ('A.jpg', 'sub/a.jpg'),
+        ('sub\\A.JPG', 'sub/a.jpg'),
     ],
 )
 def test_names_that_may_mean_an_image(tmp_path, name, found):
@@ -131,5 +132,5 @@ def test_boxes_that_come_twice_count_once(tmp_path):
 def test_folder_that_is_missing_or_without_images(tmp_path):
     with pytest.raises(DataError, match='image folder not found: .*nowhere'):
         ImageFolder(tmp_path / 'nowhere')
-    with pytest.raises(DataError, match='holds no image.*jpg'):
+    with pytest.raises(DataError, match='no image in folder.*jpg'):
         ImageFolder(tmp_path)

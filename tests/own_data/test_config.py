@@ -1,15 +1,19 @@
 """The config for one's own data: what it inherits, where it may be and how long it trains."""
+import itertools
 import re
 from pathlib import Path
 
+from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.coco_metric import CheckedCocoMetric
 from shufflenet_det.own_data import prepare
 from shufflenet_det.own_data.config import DEFAULT_BASE, load_base, path_from, schedule_for
 
 import pytest
+import torch
 from mmdet.registry import METRICS
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from ..conftest import ROOT
 from .files import BOXES, labels, write_images
@@ -45,7 +49,7 @@ def test_config_trains_on_the_data_wherever_both_are_moved(photos, tmp_path):
     assert cfg.model.train_cfg.rcnn.sampler.num == 32
     assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.train_cfg.max_epochs == 30
-    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 40
+    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 45
     tmp_path = tmp_path.rename(tmp_path.with_name(f'{tmp_path.name}_moved'))
     cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
     data = cfg.train_dataloader.dataset
@@ -165,3 +169,58 @@ def test_base_without_a_test(tmp_path):
     base.write_text(f'_base_ = {str(DEFAULT_BASE)!r}\ntest_evaluator = None\n')
     with pytest.raises(ConfigError, match='base.py sets no test_evaluator: name a config that'):
         load_base(str(base))
+
+
+def rates(config: Path, options: dict | None = None) -> list[float]:
+    """The learning rate at each step of a run of one image a step."""
+    cfg = load_config(str(config), options)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    steps = cfg.train_cfg.max_epochs * 8 // cfg.train_dataloader.batch_size
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimizer, end=steps))
+        for scheduler in cfg.param_scheduler
+    ]
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'options'),
+    [
+        ('epochs = 30', 'epochs = 30', None),
+        ('epochs = 30', 'epochs = 60', None),
+        ('epochs = 30', 'epochs = 4', None),
+        ('batch_size=8', 'batch_size=4', None),
+        ('epochs = 30', 'epochs = 30', {'train_cfg.max_epochs': 60}),
+        ('epochs = 30', 'epochs = 30', {'train_dataloader.batch_size': 2}),
+    ],
+)
+def test_schedule_follows_what_is_edited(photos, tmp_path, before, after, options):
+    prepare(photos, labels(photos), tmp_path / 'own', steps=30)
+    config = tmp_path / 'own' / 'config.py'
+    text = config.read_text()
+    assert before in text
+    config.write_text(text.replace(before, after))
+    found = rates(config, options)
+    top = found.index(max(found))
+    assert max(found) > 0.8 and top <= len(found) / 2
+    # it falls to the end, and never rises again
+    assert all(a > b for a, b in itertools.pairwise(found[top:]))
+    assert found[-1] < 0.2 * max(found) or len(found) < 8
+    epochs = load_config(str(config)).train_cfg.max_epochs
+    cfg = load_config(str(config))
+    assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == -(-epochs // 5)
+
+
+def test_what_hooks_do_at_an_epoch_follows(photos, tmp_path):
+    base = tmp_path / 'phases.py'
+    base.write_text("_base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'\n")
+    inheriting(base, photos, steps=30)
+    config = tmp_path / 'phases' / 'config.py'
+    config.write_text(config.read_text().replace('epochs = 30', 'epochs = 300'))
+    assert load_config(str(config)).custom_hooks[1].switch_epoch == 280

@@ -161,16 +161,16 @@ def test_bad_input_leaves_nothing_behind(work, arguments, reason):
 
 
 def test_a_run_that_breaks_off_keeps_no_half_of_a_file(work):
-    # the second source cannot be drawn: its file has a suffix that OpenCV cannot write
+    # the second source cannot be drawn: where its drawing would go is a folder
     write_video(work / 'film.mp4')
-    (work / 'odd.picture').write_bytes((work / 'pictures/0.png').read_bytes())
+    (work / 'drawn/0.png').mkdir(parents=True)
     process = run(
-        work, 'exported', 'film.mp4', 'odd.picture', '--json', 'f.json', '--out-dir', 'drawn',
+        work, 'exported', 'film.mp4', 'pictures/0.png', '--json', 'f.json', '--out-dir', 'drawn',
         code=1,
     )  # fmt: skip
-    assert 'cannot write drawn/odd.picture' in process.stderr
+    assert 'cannot write drawn/0.png: Is a directory' in process.stderr
     assert not (work / 'f.json').exists()
-    assert [path.name for path in (work / 'drawn').iterdir()] == ['film.mp4']
+    assert sorted(path.name for path in (work / 'drawn').iterdir()) == ['0.png', 'film.mp4']
 
 
 def frames_until_interrupted() -> Iterator[Frame]:

@@ -3,6 +3,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,6 +165,61 @@ def test_image_demo_draws_and_writes(trained, tmp_path):
     )  # fmt: skip
     assert {p.name for p in (tmp_path / 'vis').iterdir()} == {i.name for i in images}
     assert len(list((tmp_path / 'preds').glob('*.json'))) == 2
+
+
+def test_image_demo_keeps_all_results_and_names_what_it_cannot_read(trained, tmp_path):
+    root, work_dir, _ = trained
+    photos = tmp_path / 'photos'
+    for index, name in enumerate(
+        ('cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif', 'cam2/x.png')
+    ):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / 'val2017' / f'{index + 1:012d}.jpg', photos / name)
+    (photos / 'cam1' / 'empty.jpg').write_bytes(b'')
+    (photos / 'cam1' / 'text.jpg').write_text('no image')
+    (photos / 'cam2' / 'phone.heic').write_bytes(b'')
+    process = run(
+        command('image_demo.py', photos, CONFIG, work_dir / 'epoch_2.pth', '--out-dir',
+                tmp_path / 'out', '--batch-size', 2),
+        root,
+    )  # fmt: skip
+    fails(process, '2 of 6 images failed')
+    for name in ('empty.jpg', 'text.jpg'):
+        assert f'error: cannot read image {photos}/cam1/{name}' in process.stderr
+    assert 'not read. Convert them to JPEG or PNG: cam2/phone.heic' in process.stderr
+    for folder, names in (
+        ('vis', {'cam1/x.jpg', 'cam2/x.jpg', 'cam2/x.jfif.jpg', 'cam2/x.png'}),
+        ('preds', {'cam1/x.json', 'cam2/x.jpg.json', 'cam2/x.jfif.json', 'cam2/x.png.json'}),
+    ):
+        base = tmp_path / 'out' / folder
+        assert {p.relative_to(base).as_posix() for p in base.rglob('*.*')} == names
+
+
+def test_results_of_images_without_annotations_and_of_one_name(trained, tmp_path):
+    root, work_dir, _ = trained
+    tables = json.loads((root / 'annotations' / 'instances_val2017.json').read_text())
+    images = tables['images'][:2]
+    for image, name in zip(images, ('cam1/x.jpg', 'cam2/x.jpg'), strict=True):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(root / 'val2017' / image['file_name'], tmp_path / name)
+        image['file_name'] = name
+    path = tmp_path / 'image_info.json'
+    path.write_text(json.dumps(dict(images=images, categories=tables['categories'])))
+    out = tmp_path / 'found.json'
+    succeeded(
+        run(
+            command('test.py', CONFIG, work_dir / 'epoch_2.pth', '--work-dir', tmp_path / 'test',
+                    '--out', out, '--show-dir', tmp_path / 'shown', '--cfg-options',
+                    'test_dataloader.num_workers=0', 'model.test_cfg.rcnn.score_thr=0.0',
+                    f'test_dataloader.dataset.ann_file={path}',
+                    f'test_dataloader.dataset.data_prefix.img={tmp_path}/',
+                    f'test_evaluator.ann_file={path}', 'test_evaluator.format_only=True'),
+            root,
+        )
+    )  # fmt: skip
+    assert {found['image_id'] for found in json.loads(out.read_text())} == {1, 2}
+    shown = {p.relative_to(tmp_path / 'shown').as_posix() for p in tmp_path.glob('shown/**/*.jpg')}
+    assert shown == {'cam1/x.jpg', 'cam2/x.jpg'}
 
 
 def test_page_of_a_run_that_was_resumed_and_tested(trained):

@@ -3,5 +3,6 @@
 # epochs 16 and 22 (117280 and 161260 steps). With other numbers of GPUs or images a GPU,
 # `--auto-scale-lr` keeps 0.00125 an image.
 _base_ = 'mmdet::_base_/schedules/schedule_2x.py'
+train_cfg = dict(type='ResumableEpochLoop')
 optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))
 auto_scale_lr = dict(base_batch_size=16)

@@ -2,7 +2,7 @@
 epochs = 40
 warmup_epochs = 2
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=5)
+train_cfg = dict(type='ResumableEpochLoop', max_epochs=epochs, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
