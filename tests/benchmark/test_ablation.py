@@ -16,7 +16,7 @@ def result(mode: str, network) -> list[torch.Tensor]:
     """The last map, and gradients in training."""
     if mode != TRAIN:
         with torch.no_grad():
-            model = network.deployed() if mode == DEPLOY else network.build().eval()
+            model = network.form(DEPLOY) if mode == DEPLOY else network.build().eval()
             return [model(IMAGES)[-1]]
     model = network.build().train()
     out = model(IMAGES)[-1]
@@ -58,7 +58,7 @@ def test_each_switch_changes_what_runs(name, mode, monkeypatch):
     (ablation,) = (side for side in ablated(NETWORK, mode) if side.name.endswith(name))
 
     def build(network: Network) -> torch.nn.Module:
-        return network.deployed() if mode == DEPLOY else network.build().train(mode == TRAIN)
+        return network.form(DEPLOY) if mode == DEPLOY else network.build().train(mode == TRAIN)
 
     if name == 'packed weights':
         # the same operator, on weights in another order
