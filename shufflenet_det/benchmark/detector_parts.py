@@ -1,59 +1,77 @@
 """Where the time of a detector goes."""
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import product
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
+from .input_pipeline import write_photos
 from .machine import synchronise
+from .speed import TRAIN, Key, Setting, Side, Size
+from .timing import Run
 
-Size = tuple[int, int]
-"""Height and width in pixels."""
-Part = tuple[str, str, str]
-"""Path of a module, name of its method, and the part that its time belongs to."""
 OTHER, BACKWARD = 'other', 'backward pass'
 DATA, TOTAL = 'data (not in the total)', 'total'
 
-MMDET_PARTS: tuple[Part, ...] = (
-    ('data_preprocessor', 'forward', 'preprocessing'),
-    ('backbone', 'forward', 'backbone'),
-    ('neck', 'forward', 'neck'),
-    ('rpn_head', 'forward', 'RPN: head'),
-    ('rpn_head', 'predict_by_feat', 'RPN: proposals'),
-    ('rpn_head', 'loss_by_feat', 'RPN: loss'),
-    ('roi_head', 'loss', 'RoI head: sampling, loss'),
-    ('roi_head.bbox_roi_extractor', 'forward', 'RoI head: extractor'),
-    ('roi_head.shared_head', 'forward', 'RoI head: shared stage'),
-    ('roi_head.bbox_head', 'forward', 'RoI head: box head'),
-    ('roi_head.bbox_head', 'predict_by_feat', 'post-processing'),
-    ('roi_head.mask_roi_extractor', 'forward', 'RoI head: mask extractor'),
-    ('roi_head.mask_head', 'forward', 'RoI head: mask head'),
-    ('roi_head.mask_head', 'predict_by_feat', 'post-processing of masks'),
-    ('encoder', 'forward', 'encoder'),
-    ('decoder', 'forward', 'decoder'),
-    ('bbox_head', 'forward', 'head'),
-    ('bbox_head', 'loss_by_feat', 'loss'),
-    ('bbox_head', 'predict_by_feat', 'post-processing'),
-)
-TORCHVISION_PARTS: tuple[Part, ...] = (
-    ('transform', 'forward', 'preprocessing'),
-    ('backbone.body', 'forward', 'backbone'),
-    ('backbone.fpn', 'forward', 'neck'),
-    ('rpn.head', 'forward', 'RPN: head'),
-    ('rpn', 'forward', 'RPN: proposals'),
-    ('rpn', 'assign_targets_to_anchors', 'RPN: loss'),
-    ('rpn', 'compute_loss', 'RPN: loss'),
-    ('roi_heads', 'select_training_samples', 'RoI head: sampling, loss'),
-    ('roi_heads.box_roi_pool', 'forward', 'RoI head: extractor'),
-    ('roi_heads.box_head', 'forward', 'RoI head: box head'),
-    ('roi_heads.box_predictor', 'forward', 'RoI head: box head'),
-    ('roi_heads', 'postprocess_detections', 'post-processing'),
-    ('transform', 'postprocess', 'post-processing'),
-)
-_NAMES = dict.fromkeys(name for _, _, name in MMDET_PARTS + TORCHVISION_PARTS)
+PARTS: Mapping[str, Mapping[str, str]] = {
+    # MMDetection's
+    'data_preprocessor': dict(forward='preprocessing'),
+    'backbone': dict(forward='backbone'),
+    'neck': dict(forward='neck'),
+    'rpn_head': dict(
+        forward='RPN: head', predict_by_feat='RPN: proposals', loss_by_feat='RPN: loss'
+    ),
+    'roi_head': dict(loss='RoI head: sampling, loss'),
+    'roi_head.bbox_roi_extractor': dict(forward='RoI head: extractor'),
+    'roi_head.shared_head': dict(forward='RoI head: shared stage'),
+    'roi_head.bbox_head': dict(forward='RoI head: box head', predict_by_feat='post-processing'),
+    'roi_head.mask_roi_extractor': dict(forward='RoI head: mask extractor'),
+    'roi_head.mask_head': dict(
+        forward='RoI head: mask head', predict_by_feat='post-processing of masks'
+    ),
+    'encoder': dict(forward='encoder'),
+    'decoder': dict(forward='decoder'),
+    'bbox_head': dict(forward='head', loss_by_feat='loss', predict_by_feat='post-processing'),
+    # torchvision's, where they have other names
+    'transform': dict(forward='preprocessing', postprocess='post-processing'),
+    'backbone.fpn': dict(forward='neck'),
+    'rpn.head': dict(forward='RPN: head'),
+    'rpn': dict(
+        forward='RPN: proposals', assign_targets_to_anchors='RPN: loss', compute_loss='RPN: loss'
+    ),
+    'roi_heads': dict(
+        select_training_samples='RoI head: sampling, loss',
+        postprocess_detections='post-processing',
+    ),
+    'roi_heads.box_roi_pool': dict(forward='RoI head: extractor'),
+    'roi_heads.box_head': dict(forward='RoI head: box head'),
+    'roi_heads.box_predictor': dict(forward='RoI head: box head'),
+}
+"""By the path of a module: its methods, and the part that the time of each belongs to."""
+_NAMES = dict.fromkeys(name for methods in PARTS.values() for name in methods.values())
 PART_ORDER = (DATA, *_NAMES, OTHER, BACKWARD, TOTAL)
 """All parts in the order in which tables show them."""
+
+
+class DetectorSide(Side):
+    """A detector. Models that it has finished run their second stage on a fixed set of boxes after
+    the RPN has done its work."""
+
+    def proposals(self, training: bool) -> int | None:
+        """RoIs of an image that the second stage is given; None for a network without."""
+
+    def data(self, photo: Path, size: Size) -> Run | None:
+        """What reads and resizes one image, or None if that is not known."""
+
+    def figures(self, mode: str, output: int | None, expected: object) -> dict:
+        found = {} if output is None else dict(detections=output)
+        return found | dict(proposals=self.proposals(mode == TRAIN))
 
 
 def fixed_boxes(number: int, size: Size, device: torch.device | str = 'cpu') -> Tensor:
@@ -99,25 +117,18 @@ class Tracer:
         self._mark = now
 
     @contextmanager
-    def watching(self, model: nn.Module, parts: Sequence[Part]) -> Iterator[None]:
+    def watching(
+        self, model: nn.Module, parts: Mapping[str, Mapping[str, str]] = PARTS
+    ) -> Iterator[None]:
         """Count the calls of those parts that the model has; the rest is :data:`OTHER`."""
         with ExitStack() as stack:
-            for path, method, name in parts:
-                for owner in _found(model, path):
+            for path, methods in parts.items():
+                for owner, method in product(_found(model, path), methods):
                     if hasattr(owner, method):
-                        self._wrap(stack, owner, method, name)
+                        counted = self.part(methods[method])(getattr(owner, method))
+                        stack.enter_context(patch.object(owner, method, counted))
             stack.enter_context(self.part(OTHER))
             yield
-
-    def _wrap(self, stack: ExitStack, owner: nn.Module, method: str, name: str) -> None:
-        inner, own = getattr(owner, method), method in vars(owner)
-
-        def call(*args: object, **kwargs: object) -> object:
-            with self.part(name):
-                return inner(*args, **kwargs)
-
-        setattr(owner, method, call)
-        stack.callback(*((setattr, owner, method, inner) if own else (delattr, owner, method)))
 
 
 def _found(model: nn.Module, path: str) -> list[nn.Module]:
@@ -127,3 +138,38 @@ def _found(model: nn.Module, path: str) -> list[nn.Module]:
     if not isinstance(model, nn.Module):
         return []
     return list(model) if isinstance(model, nn.ModuleList) else [model]
+
+
+def measure_parts(
+    sides: Sequence[DetectorSide],
+    models: Mapping[Key, nn.Module],
+    calls: Mapping[Key, Run],
+    setting: Setting,
+    rounds: int,
+) -> dict[Key, dict[str, float]]:
+    """Median seconds of each part, of rounds in which the sides take turns."""
+    found: dict[Key, list[dict[str, float]]] = {key: [] for key in models}
+    with tempfile.TemporaryDirectory() as folder:
+        write_photos(Path(folder), 1)
+        (photo,) = Path(folder).rglob('*.jpg')
+        readers = {side.name: side.data(photo, setting.size) for side in sides}
+        for _ in range(rounds):
+            for key, model in models.items():
+                name, mode = key
+                tracer = Tracer(setting.device)
+                if readers[name]:
+                    with tracer.part(DATA):
+                        for _ in range(setting.batch):
+                            readers[name]()
+                options = dict(backward=tracer.part(BACKWARD)) if mode == TRAIN else {}
+                with tracer.watching(model):
+                    calls[key](**options)
+                found[key].append(tracer.seconds)
+    return {key: _medians(turns) for key, turns in found.items()}
+
+
+def _medians(turns: list[dict[str, float]]) -> dict[str, float]:
+    parts = dict.fromkeys(part for turn in turns for part in turn)
+    medians = {part: median(turn.get(part, 0.0) for turn in turns) for part in parts}
+    whole = [sum(s for part, s in turn.items() if part != DATA) for turn in turns]
+    return medians | {TOTAL: median(whole)}

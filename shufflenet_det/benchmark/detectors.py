@@ -2,7 +2,6 @@
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Union
 
 import torch
 from mmcv.transforms import Compose
@@ -11,60 +10,40 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..common.config import load_config
+from ..common.config import innermost_dataset, load_config
 from ..common.errors import ConfigError
 from ..models import SharedRoIStage
 from ..models.complexity import count_config
 from ..swap.trial import build_model, pictures, without_weights
-from .detector_parts import MMDET_PARTS, Part, Size, fixed_boxes
-from .peers import TORCHVISION, TorchvisionDetector, check_peer, find_torchvision, peer_of
-from .timing import Call
-
-ComparedDetector = Union['MMDetDetector', TorchvisionDetector]
-"""One side of a comparison; each model that it builds has the same weights."""
+from .detector_parts import DetectorSide, fixed_boxes
+from .peers import TORCHVISION, check_peer, find_torchvision, peer_of
+from .speed import Size
+from .timing import Run
 
 
 @dataclass(frozen=True)
-class MMDetDetector:
-    """A detector of a config.
-
-    Args:
-        name: of the side.
-        cfg: its config.
-        peer: put mmpretrain's ShuffleNetV1 in the place of ours, with the same weights.
-        twin: name of the same detector with mmpretrain's backbone, if it is among the sides.
-        parts: whose time is told apart.
-    """
+class MMDetDetector(DetectorSide):
+    """A detector of a config, unless ``ours`` with mmpretrain's ShuffleNetV1 for that of ours."""
 
     name: str
     cfg: Config
-    peer: bool = False
+    ours: bool = True
     twin: str | None = None
-    parts: tuple[Part, ...] = MMDET_PARTS
-
-    @property
-    def ours(self) -> bool:
-        return not self.peer
-
-    @property
-    def note(self) -> str | None:
-        return "mmpretrain's ShuffleNetV1 with our weights" if self.peer else None
+    note: str | None = None
 
     def build(self, size: Size) -> nn.Module:
-        """The model for images of this size."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = build_model(without_weights(self.cfg.model), self.cfg.get('default_scope'))
             model.init_weights()
-            if self.peer:
+            if not self.ours:
                 _exchange(model, self.cfg.model)
         return model
 
-    def fix_proposals(self, model: nn.Module, size: Size) -> None:
-        """Let the second stage run on a fixed set of boxes after the RPN has done its work."""
+    def finish(self, model: nn.Module, size: Size) -> nn.Module:
         rpn_head = getattr(model, 'rpn_head', None)
         if not hasattr(rpn_head, 'predict_by_feat'):
-            return
+            return model
         find = rpn_head.predict_by_feat
 
         def predict_by_feat(*args: object, cfg: ConfigDict | None = None, **kwargs: object) -> list:
@@ -81,13 +60,12 @@ class MMDetDetector:
             ]
 
         rpn_head.predict_by_feat = predict_by_feat
+        return model
 
     def batch(self, size: Size, count: int, device: str) -> dict:
-        """Random images with objects, for :meth:`predict` and :meth:`loss`."""
         return pictures(self.cfg, size, count)
 
     def predict(self, model: nn.Module, batch: dict) -> int:
-        """Predict, and return the number of detections."""
         return sum(len(result.pred_instances) for result in model.test_step(batch))
 
     def loss(self, model: nn.Module, batch: dict) -> Tensor:
@@ -95,7 +73,6 @@ class MMDetDetector:
         return model.parse_losses(losses)[0]
 
     def proposals(self, training: bool) -> int | None:
-        """RoIs of an image that the second stage is given; None for a network without."""
         model = self.cfg.model
         if 'rpn_head' not in model:
             return None
@@ -104,7 +81,6 @@ class MMDetDetector:
         return stage.max_per_img if stage else model.rpn_head.get('num_proposals')
 
     def count(self, size: Size) -> int | None:
-        """Multiply-adds of an image; None where they cannot be counted."""
         cfg = copy.deepcopy(self.cfg)
         cfg.model = without_weights(cfg.model)
         try:
@@ -112,16 +88,12 @@ class MMDetDetector:
         except ConfigError:
             return None
 
-    def data(self, photo: Path, size: Size) -> Call | None:
-        """What reads and resizes one image, or None if the config does not tell."""
-        dataset = (self.cfg.get('test_dataloader') or {}).get('dataset', {})
-        while 'pipeline' not in dataset and 'dataset' in dataset:
-            dataset = dataset.dataset
+    def data(self, photo: Path, size: Size) -> Run | None:
         steps = [
             dict(type='Resize', scale=size[::-1], keep_ratio=False)
             if step['type'].endswith('Resize')
             else step
-            for step in dataset.get('pipeline') or ()
+            for step in innermost_dataset(self.cfg.get('test_dataloader')).get('pipeline') or ()
             if not step['type'].endswith('LoadAnnotations')
         ]
         if not steps:
@@ -147,7 +119,7 @@ def _exchange(model: nn.Module, cfg: ConfigDict) -> None:
 
 def find_detectors(
     names: list[str], peer_backbone: bool = False, proposals: int | None = None
-) -> list[ComparedDetector]:
+) -> list[DetectorSide]:
     """The detectors of some names.
 
     Args:
@@ -159,7 +131,7 @@ def find_detectors(
     Raises:
         ConfigError: there is no such config or detector, or no config has a ShuffleNetV1.
     """
-    sides: list[ComparedDetector] = []
+    sides: list[DetectorSide] = []
     stems = [Path(name.rpartition('::')[2]).stem for name in names]
     for name, stem in zip(names, stems, strict=True):
         if name.startswith(TORCHVISION):
@@ -171,7 +143,8 @@ def find_detectors(
         side = MMDetDetector(stem if stems.count(stem) == 1 else name, cfg)
         if peer_backbone and cfg.model.get('backbone', {}).get('type') == 'ShuffleNetV1':
             check_peer(cfg.model.backbone)
-            peer = replace(side, name=f'{side.name} + mmpretrain', peer=True)
+            note = "mmpretrain's ShuffleNetV1 with our weights"
+            peer = replace(side, name=f'{side.name} + mmpretrain', ours=False, note=note)
             sides += [replace(side, twin=peer.name), peer]
         else:
             sides.append(side)

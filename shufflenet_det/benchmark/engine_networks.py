@@ -1,17 +1,14 @@
 """What ``tools/benchmark.py engines`` times: exported networks with random weights."""
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from shufflenet_runtime.engines import ENGINES
 
 import numpy as np
 import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from torch import nn
 
 from ..common.config import CONFIGS, load_config
 from ..common.errors import ConfigError
@@ -19,13 +16,14 @@ from ..export import ExportError
 from ..export.average_pool import fix_pooling
 from ..export.networks import Exportable, exportable
 from ..export.onnx_writer import OPSET
-from ..export.writers import WRITERS
-from ..models.complexity import count_config
+from ..export.rewrites import Rewrite
+from ..export.writers import REWRITES, WRITERS
 from ..paper.figures import CLASSIFIERS, Row
-from .detector_parts import Size
 from .detectors import MMDetDetector
+from .networks import find_network
 from .peers import TORCHVISION, find_torchvision
-from .timing import Call
+from .speed import Setting, Size, attempt
+from .timing import Run
 
 PYTORCH = 'pytorch'
 SIDES = (PYTORCH, *ENGINES)
@@ -43,45 +41,24 @@ TABLE_8: Mapping[str, Row] = {
 AlexNet."""
 
 
-@dataclass(frozen=True)
-class Classifier:
-    """A classifier of ``configs/imagenet`` with random weights, for images of one size.
+def build_classifier(name: str, size: Size) -> tuple[Exportable, int]:
+    """A classifier of ``configs/imagenet`` for images of one size, by the name of its config.
 
-    Attributes:
-        name: of its config, without the data set.
-        size: height and width of its images in pixels.
-        source: what is exported.
-        macs: multiply-adds of an image.
-    """
-
-    name: str
-    size: Size
-    source: Exportable
-    macs: int
-
-    def images(self) -> np.ndarray:
-        """One image (1, 3, H, W) of uint8."""
-        return random_image(self.size)
-
-
-def build_classifier(name: str, size: Size) -> Classifier:
-    """A classifier by the name of its config; the weights are the same each time.
+    Returns:
+        What is exported, with the same random weights each time, and multiply-adds of an image.
 
     Raises:
         ConfigError: the images are too small for it.
     """
-    cfg = Config.fromfile(CONFIGS / 'imagenet' / f'{name}_in1k.py')
-    with DefaultScope.overwrite_default_scope('mmdet'), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = MODELS.build(cfg.model).eval()
-        model.init_weights()
-    macs = count_config(cfg, size).macs
+    network = find_network(name, classifier=True)
+    macs = attempt(name, Setting(1, size, 1, 'fp32', 'cpu'), partial(network.count, size))
+    model = network.build().eval()
     fix_pooling(model, size)
     source = exportable(model, None, None)
     # a network of one size is faster in some engines: AlexNet keeps that advantage
     if name == REFERENCE:
         source = replace(source, size=size, axes={0: 'batch'})
-    return Classifier(name, size, source, macs)
+    return source, macs
 
 
 def random_image(size: Size) -> np.ndarray:
@@ -95,94 +72,68 @@ def engine_run(
     images: np.ndarray,
     folder: Path,
     threads: int,
-    write: Callable[[Exportable, Path], None] | None = None,
-) -> Call:
-    """What runs a network once.
+    rewrites: Sequence[Rewrite] | None = None,
+) -> Run:
+    """What runs a network once on images, in one of :data:`SIDES` with some threads.
 
-    Args:
-        source: the network.
-        engine: one of :data:`SIDES`.
-        images: its input.
-        folder: empty, for the exported files.
-        threads: of one inference.
-        write: writes the exported files; by default as ``tools/export.py`` does for the engine.
+    The exported files go into an empty folder, with the engine's rewrites unless others are given.
 
     Raises:
         EngineError: the engine is not installed, or cannot load the network.
         ConfigError: the network cannot be exported for the engine.
     """
     if engine == PYTORCH:
-        return _eager(source.network, images)
+        return _eager(source.network, torch.from_numpy(images))
     chosen = ENGINES[engine]
+    if rewrites is None:
+        rewrites = REWRITES[chosen.format]
     try:
-        (write or WRITERS[chosen.format])(source, folder)
+        WRITERS[chosen.format](source, folder, rewrites)
     except ExportError as error:
         raise ConfigError(f'{engine}: {error}') from None
-    session = chosen.open(folder, threads)
-    return lambda: session(images)
+    return partial(chosen.open(folder, threads), images)
 
 
-def _eager(network: nn.Module, images: np.ndarray) -> Callable[[], object]:
-    image = torch.from_numpy(images)
-
-    @torch.inference_mode()
-    def run() -> object:
-        return network(image)
-
-    return run
+def _eager(network: Callable, images: object) -> Run:
+    return torch.inference_mode()(lambda: network(images))
 
 
 def detector_runs(
-    short: int, size: Size, engines: list[str], folder: Path, threads: int
-) -> Mapping[tuple[str, str], Call]:
-    """Our 0.5x detectors and torchvision's smallest, in engines.
+    short: int, size: Size, engines: Sequence[str], place: Callable[[], Path], threads: int
+) -> dict[tuple[str, str], Run]:
+    """Our 0.5x detectors of a resolution, 300 or 600, and torchvision's smallest, in engines.
 
-    Args:
-        short: resolution of the configs, 300 or 600.
-        size: height and width of the image in pixels.
-        engines: of :data:`.engine_networks.SIDES`. PyTorch is MMDetection's own ``predict``.
-            torchvision's runs in :data:`ENGINES_OF_PEER` of them.
-        folder: for the exported files.
-        threads: of one inference.
+    PyTorch is MMDetection's own ``predict``; torchvision's runs in :data:`ENGINES_OF_PEER`.
+    Exported files go into the empty folders that ``place`` makes.
 
     Returns:
-        What runs each on one image, by name of the detector and engine.
+        What runs each on one image of this height and width, by name of the detector and engine.
     """
-    runs: dict[tuple[str, str], Call] = {}
+    runs: dict[tuple[str, str], Run] = {}
+    images = random_image(size)
     for family in FAMILIES:
         name = f'faster-rcnn_shufflenet-v1-0.5x-g3_{family}_2x_coco-{short}'
         cfg = load_config(str(CONFIGS / 'faster_rcnn' / f'{name}.py'))
         source = exportable(MMDetDetector(name, cfg).build(size).eval(), None, None)
-        images = random_image(size)
         for engine in engines:
-            place = folder / f'{family}-{engine}'
-            place.mkdir()
-            run = engine_run(source, engine, images, place, threads)
-            runs[name, engine] = _predict(source.predict, images) if engine == PYTORCH else run
-    for engine in [engine for engine in engines if engine in ENGINES_OF_PEER]:
-        runs[PEER, engine] = _peer_run(size, engine, folder, threads)
+            if engine == PYTORCH:
+                runs[name, engine] = partial(source.predict, images)
+            else:
+                runs[name, engine] = engine_run(source, engine, images, place(), threads)
+    for engine in engines:
+        if engine in ENGINES_OF_PEER:
+            runs[PEER, engine] = _peer_run(size, engine, place(), threads)
     return runs
 
 
-def _predict(predict: Callable, images: np.ndarray) -> Call:
-    return lambda: predict(images)
-
-
-def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
+def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Run:
     """torchvision's detector, which takes an image of float32, exported as its documents say."""
     detector = find_torchvision(PEER)
     model = detector.build(size).eval()
     (image,), _ = detector.batch(size, 1, 'cpu')
     if engine == PYTORCH:
-
-        @torch.inference_mode()
-        def run() -> object:
-            return model([image])
-
-        return run
-    place = folder / f'torchvision-{engine}'
-    place.mkdir()
-    path = place / ENGINES['onnxruntime'].model
+        return _eager(model, [image])
+    path = folder / ENGINES['onnxruntime'].model
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         torch.onnx.export(model, ([image],), str(path), dynamo=False, opset_version=OPSET)
@@ -190,6 +141,5 @@ def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
         import openvino
 
         converted = openvino.convert_model(str(path))
-        openvino.save_model(converted, str(place / ENGINES[engine].model), compress_to_fp16=False)
-    session = ENGINES[engine].open(place, threads)
-    return lambda: session(image.numpy())
+        openvino.save_model(converted, str(folder / ENGINES[engine].model), compress_to_fp16=False)
+    return partial(ENGINES[engine].open(folder, threads), image.numpy())

@@ -4,21 +4,20 @@ All sides read the same files in one process and one thread and deliver normalis
 float32. They take turns, and time is that of the processor, so that a busy machine slows all of
 them alike; ratios are of neighbouring turns.
 """
-import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from torchvision import transforms as v1
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
@@ -38,6 +37,7 @@ from ..evaluation.report import versions
 from ..models import ClassifierPreprocessor
 from ..models.classifier import IMAGENET_MEAN, IMAGENET_STD
 from .machine import threads
+from .timing import RANGE, Run, speedup, spread, take_turns
 
 BATCH = 32
 HEIGHT, WIDTH = 375, 500
@@ -100,51 +100,37 @@ def measure_input(folder: Path, images: int, rounds: int) -> tuple[Table, dict]:
         DataError: the folder has no images.
     """
     ours = ImageFolderDataset(folder, indices=images)
-    paths = [ours[i]['paths'] for i in range(len(ours))]
-    contents = [Path(path).read_bytes() for path in paths]
+    paths = [Path(ours[i]['paths']) for i in range(len(ours))]
     sides = {
         'decoding': {
-            PLAIN: lambda: [np.asarray(Image.open(p).convert('RGB')) for p in paths],
-            OURS: lambda: [decode_rgb(Path(p).read_bytes(), p) for p in paths],
+            PLAIN: lambda: [np.asarray(Image.open(path).convert('RGB')) for path in paths],
+            OURS: lambda: [decode_rgb(path.read_bytes(), str(path)) for path in paths],
         }
     }
     for task, (plain, transforms) in TASKS.items():
+        files = ImageFolder(str(folder), v1.Compose(plain))
         sides[task] = {
-            PLAIN: _reader_of_plain(folder, plain, len(paths)),
-            OURS: _reader_of_ours(folder, transforms, len(paths)),
+            PLAIN: partial(deque, DataLoader(Subset(files, range(len(paths))), BATCH), maxlen=0),
+            OURS: _reader(
+                ImageFolderDataset(folder, pipeline=transforms, indices=len(paths)),
+                BATCH,
+                ClassifierPreprocessor(),
+            ),
         }
-    rows = []
-    with _one_thread():
-        for what, readers in sides.items():
-            rows += [dict(what=what, **row) for row in _compare(readers, len(paths), rounds)]
-    about = dict(
-        images=len(paths),
-        kilobytes=round(sum(map(len, contents)) / len(paths) / 1000, 1),
-        rounds=rounds,
-        machine=machine(),
-        versions=versions() | {'opencv': cv2.__version__, 'pillow': Image.__version__},
-    )
-    title = (
-        f'Images a second and core: {about["images"]} images of {about["kilobytes"]:.0f} KB on '
-        f'average, {rounds} rounds, {about["machine"]["processor"]}'
-    )
-    return Table(title, COLUMNS, rows), about
+    kilobytes = round(sum(path.stat().st_size for path in paths) / len(paths) / 1000, 1)
+    table, about = _compare(sides, len(paths), rounds, f' of {kilobytes:.0f} KB on average')
+    about['versions'] |= {'opencv': cv2.__version__, 'pillow': Image.__version__}
+    return table, about | dict(kilobytes=kilobytes)
 
 
 def measure_config(cfg: Config, images: int, rounds: int) -> tuple[Table, dict]:
     """Images a second of a config's training data, decoded each time and kept decoded, and of the
     training steps of its network, which they must not hold up.
 
-    Args:
-        cfg: config whose training data set has a ``cache``.
-        images: how many images to use, in whole batches.
-        rounds: turns of each side.
-
-    Returns:
-        As :func:`measure_input`.
+    Images are used in whole batches; the rest is as in :func:`measure_input`.
 
     Raises:
-        ConfigError: the data set has no cache, or a batch is larger than ``images``.
+        ConfigError: the data set has no ``cache``, or a batch is larger than ``images``.
     """
     loader = cfg.train_dataloader
     batches = images // loader.batch_size
@@ -158,16 +144,9 @@ def measure_config(cfg: Config, images: int, rounds: int) -> tuple[Table, dict]:
     readers = {}
     for side, cache in (('decoded each time', None), ('kept decoded', loader.dataset.cache)):
         dataset = DATASETS.build({**loader.dataset, 'cache': cache, 'indices': count})
-        readers[side] = partial(_read_loader, dataset, loader.batch_size, normalise)
+        readers[side] = _reader(dataset, loader.batch_size, normalise)
     network = {'training step': partial(_train, cfg, next(iter(DataLoader(dataset, count))))}
-    with _one_thread():
-        rows = [dict(what='input', **row) for row in _compare(readers, count, rounds)]
-        rows += [dict(what='network', **row) for row in _compare(network, count, rounds)]
-    about = dict(images=count, rounds=rounds, machine=machine(), versions=versions())
-    title = f'Images a second and core: {count} images, {rounds} rounds, ' + (
-        about['machine']['processor']
-    )
-    return Table(title, COLUMNS, rows), about
+    return _compare(dict(input=readers, network=network), count, rounds)
 
 
 def _train(cfg: Config, images: dict) -> None:
@@ -181,57 +160,32 @@ def _train(cfg: Config, images: dict) -> None:
         model.train_step(dict(inputs=inputs, labels=labels), optimizer)
 
 
-def _read_loader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> None:
-    sampler = EpochSampler(dataset, seed=0)
-    _exhaust(map(normalise, DataLoader(dataset, batch_size=batch, sampler=sampler)))
+def _reader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> Run:
+    loader = DataLoader(dataset, batch, sampler=EpochSampler(dataset, seed=0))
+    return lambda: deque(map(normalise, loader), maxlen=0)
 
 
-def _reader_of_plain(folder: Path, transforms: list, images: int) -> Callable[[], None]:
-    data = torch.utils.data.Subset(
-        ImageFolder(str(folder), v1.Compose(transforms)), range(images)
+def _compare(
+    groups: dict[str, dict[str, Run]], images: int, rounds: int, which: str = ''
+) -> tuple[Table, dict]:
+    """Images a second of all sides, and their ratio to the first side of their group."""
+    rows = []
+    with ExitStack() as stack:
+        stack.enter_context(threads(1))
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        cv2.setNumThreads(1)
+        for what, sides in groups.items():
+            # the first call warms caches
+            times = take_turns(sides, rounds, warmup=1, clock=time.process_time)
+            base, *_ = times.values()
+            for side, own in times.items():
+                speeds = [images / seconds for seconds in own]
+                rows.append(dict(what=what, side=side) | spread(speeds, percentiles=RANGE))
+                if own is not base:
+                    rows[-1] |= spread(speedup(own, base), 'ratio', RANGE)
+    about = dict(images=images, rounds=rounds, machine=machine(), versions=versions())
+    title = (
+        f'Images a second and core: {images} images{which}, {rounds} rounds, '
+        f'{about["machine"]["processor"]}'
     )
-    return lambda: _exhaust(DataLoader(data, batch_size=BATCH))
-
-
-def _reader_of_ours(folder: Path, transforms: list, images: int) -> Callable[[], None]:
-    data = ImageFolderDataset(folder, pipeline=transforms, indices=images)
-    sampler = EpochSampler(data, seed=0)
-    normalise = ClassifierPreprocessor()
-    return lambda: _exhaust(map(normalise, DataLoader(data, batch_size=BATCH, sampler=sampler)))
-
-
-def _exhaust(batches) -> None:
-    for _ in batches:
-        pass
-
-
-def _compare(readers: dict[str, Callable], images: int, rounds: int) -> Iterator[dict]:
-    """Images a second of each side, and their ratio to the first side, round by round."""
-    speeds = {side: [] for side in readers}
-    for _ in range(rounds + 1):
-        for side, read in readers.items():
-            start = time.process_time()
-            read()
-            speeds[side].append(images / (time.process_time() - start))
-    # the first round warms caches
-    speeds = {side: values[1:] for side, values in speeds.items()}
-    base = next(iter(speeds.values()))
-    for side, values in speeds.items():
-        row = dict(side=side, median=statistics.median(values), low=min(values), high=max(values))
-        if values is not base:
-            ratios = [value / other for value, other in zip(values, base, strict=True)]
-            row |= dict(
-                ratio=statistics.median(ratios), ratio_low=min(ratios), ratio_high=max(ratios)
-            )
-        yield row
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        with threads(1):
-            yield
-    finally:
-        cv2.setNumThreads(before)
+    return Table(title, COLUMNS, rows), about

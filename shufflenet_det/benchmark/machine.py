@@ -1,5 +1,4 @@
 """The machine that a figure was measured on, and what of it a measurement uses."""
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +17,7 @@ def surroundings(device: str) -> dict:
     about = machine() | dict(instructions=torch.backends.cpu.get_cpu_capability())
     if device == 'cuda':
         about |= dict(gpu=torch.cuda.get_device_name(), cuda=torch.version.cuda)
-    found = versions() | dict(python=platform.python_version()) | distributions(('mmpretrain',))
-    return dict(machine=about, versions=found)
+    return dict(machine=about, versions=versions() | distributions(('mmpretrain',)))
 
 
 def check_device(device: str) -> None:

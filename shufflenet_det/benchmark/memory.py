@@ -1,6 +1,6 @@
 """Peak memory of a call: what it allocates beyond what was there before."""
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch._C._profiler import _EventType
@@ -25,26 +25,18 @@ def peak_memory(run: Callable[[], object], device: str = 'cpu') -> int:
         return torch.cuda.max_memory_allocated() - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
-    return _peak(_allocations(profiler.profiler.kineto_results.experimental_event_tree()))
-
-
-def _allocations(tree: Iterable) -> list[tuple[int, int, int]]:
-    """Time, address and bytes of all allocations, and, with a minus, of what was freed."""
-    found, waiting = [], list(tree)
-    while waiting:
-        event = waiting.pop()
-        waiting += event.children
+    found, events = [], list(profiler.profiler.kineto_results.experimental_event_tree())
+    while events:
+        event = events.pop()
+        events += event.children
         if event.tag == _EventType.Allocation:
             fields = event.extra_fields
             found.append((event.start_time_ns, fields.ptr, fields.alloc_size))
-    return sorted(found)
-
-
-def _peak(allocations: Iterable[tuple[int, int, int]]) -> int:
     alive: dict[int, int] = {}
-    now = peak = 0
-    for _, address, size in allocations:
-        # a block from before may have the address of one that an earlier profile saw
+    peak = now = 0
+    for _, address, size in sorted(found):
+        # what is freed has a minus; a block from before may have the address of one that an
+        # earlier profile saw
         now += size if size > 0 else -alive.pop(address, 0)
         if size > 0:
             alive[address] = size

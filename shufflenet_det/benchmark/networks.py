@@ -6,41 +6,38 @@ from difflib import get_close_matches
 from functools import partial
 
 import torch
-from mmcv.cnn import fuse_conv_bn
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..common.config import CONFIGS
 from ..common.errors import ConfigError
-from ..models import switch_to_deploy
-from ..models.staged import StagedBackbone
+from ..models.complexity import count_module
 from ..swap.names import backbone_config, backbone_names, parse_backbone
 from .peers import (
     MMPRETRAIN,
     TORCHVISION,
-    TORCHVISION_FEATURES,
+    TORCHVISION_NETWORKS,
     check_peer,
     objection,
     peer_of,
+    torchvision_name,
     torchvision_network,
 )
+from .speed import Side, Size
 
-CLASSES = 1000
 _SHUFFLENET = re.compile(r'shufflenet-v1-(\d+(?:\.\d+)?)x-g(\d+)')
 
+
 @dataclass(frozen=True)
-class ComparedNetwork:
-    """One side of a comparison.
+class Network(Side):
+    """A network that returns its last map alone, or logits.
 
     Attributes:
-        name: as it was given.
-        make: makes the network, each time with the same weights.
-        ours: whether it is of this package.
-        twin: of ours, the name of the same network of mmpretrain, where there can be one.
-        note: what the figures include, where that is not obvious.
-        adapt: what is done to the network, and to its form for inference.
+        make: makes it, each time with the same weights.
+        change: what is done to it, and again to its form for inference.
     """
 
     name: str
@@ -48,25 +45,36 @@ class ComparedNetwork:
     ours: bool = False
     twin: str | None = None
     note: str | None = None
-    adapt: Callable[[nn.Module], nn.Module] | None = None
+    change: Callable[[nn.Module], nn.Module] | None = None
+    # forward, gradients of the input, gradients of the weights
+    step_macs = 3
 
-    def build(self) -> nn.Module:
-        """The network."""
-        return self.adapt(self.make()) if self.adapt else self.make()
+    def build(self, size: Size | None = None) -> nn.Module:
+        return self.finish(self.make(), size)
 
-    def deployed(self, device: str = 'cpu') -> nn.Module:
-        """The network in its form for inference: ours by ``switch_to_deploy``, others with batch
-        norms folded by mmcv's ``fuse_conv_bn``. The form may depend on the device."""
-        model = deploy(self.build().eval().to(device), self.ours)
-        return self.adapt(model) if self.adapt else model
+    def finish(self, model: nn.Module, size: Size | None) -> nn.Module:
+        return self.change(model) if self.change else model
+
+    def batch(self, size: Size, count: int, device: str) -> Tensor:
+        return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+
+    def predict(self, model: Callable, batch: Tensor) -> Tensor:
+        return tree_leaves(model(batch))[-1]
+
+    def loss(self, model: Callable, batch: Tensor) -> Tensor:
+        return sum(output.float().mean() for output in tree_leaves(model(batch)))
+
+    def count(self, size: Size) -> int:
+        return sum(layer.macs for layer in count_module(self.build(), torch.zeros(1, 3, *size)))
+
+    def figures(self, mode: str, output: Tensor | None, expected: Tensor | None) -> dict:
+        if output is None or expected is None or output.shape != expected.shape:
+            return dict(difference=None)
+        greatest = (output.float() - expected.float()).abs().max() / expected.float().abs().max()
+        return dict(difference=greatest.item())
 
 
-def deploy(model: nn.Module, ours: bool) -> nn.Module:
-    """Bring a model in evaluation mode into its form for inference, in place."""
-    return switch_to_deploy(model) if ours else fuse_conv_bn(model)
-
-
-def find_network(name: str, classifier: bool = False) -> ComparedNetwork:
+def find_network(name: str, classifier: bool = False) -> Network:
     """A network by its name.
 
     Args:
@@ -78,15 +86,16 @@ def find_network(name: str, classifier: bool = False) -> ComparedNetwork:
         ConfigError: there is no such network; the nearest names are in the message.
     """
     if name.startswith(TORCHVISION):
-        return ComparedNetwork(name, torchvision_network(name, classifier))
+        short = torchvision_name(name, TORCHVISION_NETWORKS)
+        return Network(name, partial(torchvision_network, short, classifier))
     ours = name.removeprefix(MMPRETRAIN)
     cfg = _config(ours)
     if name.startswith(MMPRETRAIN):
         check_peer(cfg)
         note = 'layers of mmpretrain with the widths and weights of ours'
-        return ComparedNetwork(name, partial(_build, ours, cfg, classifier, True), note=note)
+        return Network(name, partial(_build, ours, cfg, classifier, True), note=note)
     twin = None if objection(cfg) else f'{MMPRETRAIN}{name}'
-    return ComparedNetwork(name, partial(_build, ours, cfg, classifier), True, twin)
+    return Network(name, partial(_build, ours, cfg, classifier), True, twin)
 
 
 def _config(text: str) -> dict:
@@ -98,9 +107,8 @@ def _config(text: str) -> dict:
     try:
         return backbone_config(parse_backbone(text))
     except ConfigError as error:
-        peers = [TORCHVISION + name for name in TORCHVISION_FEATURES]
-        near = get_close_matches(text, [*peers, *TORCHVISION_FEATURES], 2, cutoff=0.8)
-        near = {TORCHVISION + name.removeprefix(TORCHVISION): None for name in near}
+        near = get_close_matches(text.rpartition(':')[2], TORCHVISION_NETWORKS, 2, cutoff=0.8)
+        near = [TORCHVISION + name for name in near]
         hint = f' Did you mean {" or ".join(near)}?' if near else ''
         raise ConfigError(f'{error}{hint}') from None
 
@@ -108,30 +116,15 @@ def _config(text: str) -> dict:
 def _build(name: str, cfg: dict, classifier: bool, as_peer: bool = False) -> nn.Module:
     with DefaultScope.overwrite_default_scope('mmdet'), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        last = max(MODELS.build(cfg).out_indices)
-        model = MODELS.build({**cfg, 'out_indices': (last,)})
+        cfg = {**cfg, 'out_indices': (max(MODELS.build(cfg).out_indices),)}
+        if classifier:
+            head = dict(type='LinearHead', num_classes=1000)
+            if name in backbone_names():
+                head = Config.fromfile(CONFIGS / 'imagenet' / f'{name}_in1k.py').model.head
+            cfg = dict(type='ImageClassifier', backbone=cfg, head=head)
+        model = MODELS.build(cfg)
         model.init_weights()
-        head = _head(name, model) if classifier else None
-    if as_peer:
-        model = peer_of(model)
-    return _Classifier(model, head) if classifier else model
-
-
-class _Classifier(nn.Module):
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (N, 3, H, W) to logits (N, 1000)."""
-        return self.head(self.backbone(x)[-1])
-
-
-def _head(name: str, backbone: StagedBackbone) -> nn.Module:
-    head = dict(type='LinearHead', num_classes=CLASSES)
-    if name in backbone_names():
-        head = Config.fromfile(CONFIGS / 'imagenet' / f'{name}_in1k.py').model.head
-    head = MODELS.build({**head, 'backbone': backbone})
-    head.init_weights()
-    return head
+    if as_peer and classifier:
+        model.backbone = peer_of(model.backbone)
+        return model
+    return peer_of(model) if as_peer else model

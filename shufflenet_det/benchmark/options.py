@@ -22,16 +22,17 @@ def height_and_width(text: str) -> tuple[int, int]:
     return positive(height), positive(width if by else height)
 
 
-def _number(command: argparse.ArgumentParser, flag: str, default: int, what: str) -> None:
-    help = f'{what} (default {default})' if what else f'default {default}'
-    command.add_argument(flag, type=positive, default=default, help=help)
-
-
-def _add_turns(command: argparse.ArgumentParser) -> None:
-    _number(command, '--rounds', 15, 'turns of a side')
-    _number(command, '--warmup', 3, 'calls before')
-    command.add_argument('--markdown', action='store_true', help='print tables for a document')
+def _add_turns(command: argparse.ArgumentParser, rounds: int = 15) -> None:
+    command.add_argument('--rounds', type=positive, default=rounds,
+        help='turns of a side (default %(default)s)')
     command.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    _add_turns(command)
+    command.add_argument('--warmup', type=positive, default=3,
+        help='calls before (default %(default)s)')
+    command.add_argument('--markdown', action='store_true', help='print tables for a document')
 
 
 def _add_speed_options(command: argparse.ArgumentParser, size: str) -> None:
@@ -48,21 +49,18 @@ def _add_speed_options(command: argparse.ArgumentParser, size: str) -> None:
     add('--device', default='cpu', choices=('cpu', 'cuda'))
     add('--baseline', metavar='NAME', help='side to compare with (default: the same network of '
         'mmpretrain, or the first side)')
-    _add_turns(command)
+    _add_report(command)
     add('--plot', type=Path, metavar='FILE', help='draw time against complexity')
 
 
 def add_input_options(command: argparse.ArgumentParser) -> None:
     """The options of ``input``."""
-    command.add_argument(
-        '--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs'
-    )
-    command.add_argument(
-        '--config', help='instead: training data of this config, decoded each time and kept decoded'
-    )
-    _number(command, '--images', 128, 'images to use')
-    _number(command, '--rounds', 11, 'turns of each side')
-    command.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
+    add = command.add_argument
+    add('--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs')
+    add('--config',
+        help='instead: training data of this config, decoded each time and kept decoded')
+    add('--images', type=positive, default=128, help='images to use (default %(default)s)')
+    _add_turns(command, 11)
 
 
 def add_backbone_options(command: argparse.ArgumentParser) -> None:
@@ -103,5 +101,5 @@ def add_engine_options(command: argparse.ArgumentParser) -> None:
     add('--rewrites', action='store_true',
         help='instead: the first network at the first size with one rewrite after another')
     add('--engine', nargs='+', default=SIDES, choices=SIDES, help='where to run (default all)')
-    _number(command, '--threads', 1, '')
-    _add_turns(command)
+    add('--threads', type=positive, default=1, help='default %(default)s')
+    _add_report(command)

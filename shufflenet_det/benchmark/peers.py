@@ -1,8 +1,6 @@
 """The networks and detectors of other libraries that ours are compared with."""
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -12,25 +10,22 @@ from mmcv.cnn import ConvModule
 from mmdet.testing import demo_mm_inputs
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.models import detection
 from torchvision.transforms.v2 import functional as F
 
 from ..common.config import suggest
 from ..common.errors import ConfigError
 from ..models import ShuffleNetV1
 from ..models.complexity import count_module
-from .detector_parts import TORCHVISION_PARTS, Part, Size, fixed_boxes
-from .timing import Call
+from .detector_parts import DetectorSide, fixed_boxes
+from .speed import Size
+from .timing import Run
 
 MMPRETRAIN, TORCHVISION = 'mmpretrain:', 'torchvision:'
-# by name: the modules of the classifier that lead to its last map
-TORCHVISION_FEATURES = {
-    'shufflenet_v2_x0_5': ('conv1', 'maxpool', 'stage2', 'stage3', 'stage4', 'conv5'),
-    'shufflenet_v2_x1_0': ('conv1', 'maxpool', 'stage2', 'stage3', 'stage4', 'conv5'),
-    'mobilenet_v3_small': ('features',),
-    'mobilenet_v3_large': ('features',),
-    'alexnet': ('features',),
-}
+TORCHVISION_NETWORKS = (
+    'shufflenet_v2_x0_5', 'shufflenet_v2_x1_0', 'mobilenet_v3_small', 'mobilenet_v3_large',
+    'alexnet',
+)  # fmt: skip
+_BEHIND_THE_LAST_MAP = ('avgpool', 'classifier', 'fc')
 # what mmpretrain's class can be given, and values of other settings that change nothing
 _OF_MMPRETRAIN = {
     'type', 'groups', 'widen_factor', 'stem_channels', 'stage_channels', 'out_indices',
@@ -53,11 +48,6 @@ def check_peer(cfg: Mapping) -> None:
         ) from None
 
 
-def peer_of(ours: nn.Module) -> nn.Module:
-    """mmpretrain's ShuffleNetV1 with the widths, levels and weights of ours."""
-    return _mmpretrain_class()(ours)
-
-
 def objection(cfg: Mapping) -> str | None:
     """Why mmpretrain has no network of a config, or None."""
     if cfg['type'] != 'ShuffleNetV1':
@@ -68,8 +58,12 @@ def objection(cfg: Mapping) -> str | None:
     return None
 
 
-@cache
-def _mmpretrain_class() -> type[nn.Module]:
+def peer_of(ours: ShuffleNetV1) -> nn.Module:
+    """mmpretrain's ShuffleNetV1 with the widths, levels and weights of ours.
+
+    Raises:
+        ValueError: mmpretrain does not know the number of groups.
+    """
     # mmpretrain is not among the requirements
     from mmpretrain.models.backbones import ShuffleNetV1 as Original
 
@@ -77,17 +71,10 @@ def _mmpretrain_class() -> type[nn.Module]:
         """The layers and the code of mmpretrain, at any widths and with the stem as level 0.
 
         mmpretrain rounds widths in its own way and cannot build 7 of the paper's 25 networks; with
-        widths that are given its layers make all of them.
-
-        Args:
-            ours: the network whose widths, levels and weights to take; its state dict has the same
-                keys.
-
-        Raises:
-            ValueError: mmpretrain does not know the number of groups.
+        widths that are given its layers make all of them. The state dict has the keys of ours.
         """
 
-        def __init__(self, ours: ShuffleNetV1) -> None:
+        def __init__(self) -> None:
             super().__init__(groups=ours.variant['groups'], norm_eval=ours.norm_eval)
             stem, stages = ours.variant['stem_channels'], ours.variant['stage_channels']
             self.out_indices = ours.out_indices
@@ -118,59 +105,56 @@ def _mmpretrain_class() -> type[nn.Module]:
                     outs.append(x)
             return tuple(outs)
 
-    return MMPretrainShuffleNetV1
+    return MMPretrainShuffleNetV1()
 
 
-def torchvision_network(name: str, classifier: bool) -> Callable[[], nn.Module]:
-    """What builds one of torchvision's networks, up to its last map or with its classifier.
+def torchvision_name(name: str, known: Iterable[str]) -> str:
+    """A name of torchvision's without our prefix.
 
     Raises:
-        ConfigError: there is no such network.
+        ConfigError: it is not among those known.
     """
     short = name.removeprefix(TORCHVISION)
-    if short not in TORCHVISION_FEATURES:
-        near = get_close_matches(short, TORCHVISION_FEATURES, 2)
-        hint = f' Did you mean {" or ".join(TORCHVISION + n for n in near)}?' if near else ''
-        known = ', '.join(TORCHVISION_FEATURES)
-        raise ConfigError(f'no network {name!r} to compare with.{hint} torchvision has {known}.')
-
-    def build() -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = torchvision.models.get_model(short, weights=None)
-        if classifier:
-            return model
-        paths = TORCHVISION_FEATURES[short]
-        return nn.Sequential(*(model.get_submodule(path) for path in paths))
-
-    return build
+    if short not in known:
+        near = suggest(TORCHVISION + short, [TORCHVISION + other for other in known])
+        raise ConfigError(
+            f'nothing named {name!r} to compare with.{near} torchvision has {", ".join(known)}.'
+        )
+    return short
 
 
-# RoIs an image in prediction and in training, torchvision's defaults
+def torchvision_network(short: str, classifier: bool) -> nn.Module:
+    """One of :data:`TORCHVISION_NETWORKS`, up to its last map or with its classifier."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = torchvision.models.get_model(short, weights=None)
+    if classifier:
+        return model
+    layers = [m for n, m in model.named_children() if n not in _BEHIND_THE_LAST_MAP]
+    return nn.Sequential(*layers)
+
+
+# RoIs an image, torchvision's defaults: in prediction, and of all of them in training
 _PROPOSALS = {
-    'fasterrcnn_mobilenet_v3_large_320_fpn': (150, 2000),
-    'fasterrcnn_mobilenet_v3_large_fpn': (1000, 2000),
-    'fasterrcnn_resnet50_fpn': (1000, 2000),
+    'fasterrcnn_mobilenet_v3_large_320_fpn': 150,
+    'fasterrcnn_mobilenet_v3_large_fpn': 1000,
+    'fasterrcnn_resnet50_fpn': 1000,
 }
+_TRAINING_PROPOSALS = 2000
 
 
 def find_torchvision(name: str, proposals: int | None = None) -> 'TorchvisionDetector':
-    """A detector by ``torchvision:<name>``.
+    """One of torchvision's detectors, with its own number of proposals in prediction or another.
 
     Raises:
         ConfigError: there is no such detector.
     """
-    short = name.removeprefix(TORCHVISION)
-    if short not in _PROPOSALS:
-        raise ConfigError(
-            f'no detector {name!r} to compare with.{suggest(short, _PROPOSALS)} torchvision has '
-            f'{", ".join(_PROPOSALS)}.'
-        )
-    return TorchvisionDetector(name, proposals or _PROPOSALS[short][0])
+    short = torchvision_name(name, _PROPOSALS)
+    return TorchvisionDetector(name, proposals or _PROPOSALS[short])
 
 
 @dataclass(frozen=True)
-class TorchvisionDetector:
+class TorchvisionDetector(DetectorSide):
     """One of torchvision's detectors with random weights, at a fixed input size.
 
     ``min_size`` and ``max_size`` are those of the image, so that its resizing changes nothing.
@@ -178,15 +162,12 @@ class TorchvisionDetector:
 
     name: str
     tested_proposals: int
-    ours: bool = False
-    twin: None = None
-    note: None = None
-    parts: tuple[Part, ...] = TORCHVISION_PARTS
 
     def build(self, size: Size) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return detection.__dict__[self.name.removeprefix(TORCHVISION)](
+            return torchvision.models.get_model(
+                self.name.removeprefix(TORCHVISION),
                 weights=None,
                 weights_backbone=None,
                 min_size=min(size),
@@ -194,7 +175,7 @@ class TorchvisionDetector:
                 rpn_post_nms_top_n_test=self.tested_proposals,
             )
 
-    def fix_proposals(self, model: nn.Module, size: Size) -> None:
+    def finish(self, model: nn.Module, size: Size) -> nn.Module:
         rpn = model.rpn
         find = rpn.filter_proposals
 
@@ -205,6 +186,7 @@ class TorchvisionDetector:
             return [fixed for _ in boxes], [torch.ones(number, device=fixed.device) for _ in boxes]
 
         rpn.filter_proposals = filter_proposals
+        return model
 
     def batch(self, size: Size, count: int, device: str) -> tuple[list[Tensor], list[dict]]:
         data = demo_mm_inputs(count, [[3, *size]] * count, [3] * count, num_classes=80)
@@ -220,15 +202,13 @@ class TorchvisionDetector:
         return sum(model(*batch).values())
 
     def proposals(self, training: bool) -> int:
-        trained = _PROPOSALS[self.name.removeprefix(TORCHVISION)][1]
-        return trained if training else self.tested_proposals
+        return _TRAINING_PROPOSALS if training else self.tested_proposals
 
     def count(self, size: Size) -> int:
-        model = self.build(size)
-        self.fix_proposals(model, size)
+        model = self.finish(self.build(size), size)
         return sum(layer.macs for layer in count_module(model, [torch.zeros(3, *size)]))
 
-    def data(self, photo: Path, size: Size) -> Call:
+    def data(self, photo: Path, size: Size) -> Run:
         def read() -> Tensor:
             image = F.pil_to_tensor(Image.open(photo).convert('RGB'))
             return F.to_dtype(F.resize(image, list(size)), torch.float32, scale=True)

@@ -1,24 +1,73 @@
-"""What the benchmarks of backbones and of detectors share: settings, baselines, a row's figures."""
+"""What the benchmarks of backbones and of detectors share: their sides, settings and baselines."""
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import Protocol
 
 import torch
+from mmcv.cnn import fuse_conv_bn
+from torch import Tensor, nn
 
 from ..common.config import suggest
 from ..common.errors import ConfigError
+from ..models import switch_to_deploy
 from .machine import DTYPES, threads
-from .timing import Call, speedup, spread, take_turns, timed
 
 Key = tuple[str, str]
 """Name of a side and its mode: ``'forward'``, ``'deploy'`` or ``'train'``."""
 FORWARD, DEPLOY, TRAIN = MODES = ('forward', 'deploy', 'train')
-MATMUL: Key = ('matrix product', FORWARD)
-MATMUL_SIZE = {'cpu': 1024, 'cuda': 8192}
-"""Rows and columns of the product that measures the machine."""
-# forward, gradients of the input, gradients of the weights
-STEP_MACS = 3
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+class Side(Protocol):
+    """One side of a comparison; each model that it builds has the same weights.
+
+    Attributes:
+        name: of the side.
+        ours: whether its deploy form is that of this package, or mmcv's.
+        twin: name of the same network of another library, where there can be one.
+        note: what the figures include, where that is not obvious.
+        step_macs: multiply-adds of a training step in forward passes, where they are known.
+    """
+
+    name: str
+    ours = False
+    twin: str | None = None
+    note: str | None = None
+    step_macs: int | None = None
+
+    def build(self, size: Size | None = None) -> nn.Module:
+        """The model for images of this size."""
+
+    def finish(self, model: nn.Module, size: Size | None) -> nn.Module:
+        """Prepare a model, also one in its form for inference, for measurements."""
+        return model
+
+    def form(self, mode: str, size: Size | None = None, device: str = 'cpu') -> nn.Module:
+        """The model as it runs in a mode: for inference ours by ``switch_to_deploy``, others with
+        batch norms folded by mmcv. That form may depend on the device."""
+        model = self.build(size).to(device).train(mode == TRAIN)
+        if mode == DEPLOY:
+            model = switch_to_deploy(model) if self.ours else fuse_conv_bn(model)
+        return self.finish(model, size)
+
+    def batch(self, size: Size, count: int, device: str) -> object:
+        """Random images, with objects for a detector, for :meth:`predict` and :meth:`loss`."""
+
+    def predict(self, model: Callable, batch: object) -> object:
+        """The output of a network, or the number of detections."""
+
+    def loss(self, model: Callable, batch: object) -> Tensor:
+        """What a training step differentiates."""
+
+    def count(self, size: Size) -> int | None:
+        """Multiply-adds of an image; None where they cannot be counted."""
+
+    def figures(self, mode: str, output: object, expected: object) -> dict:
+        """What a row has beside time and memory, from the output of :meth:`predict`, None in
+        training, and that of the baseline's forward pass, if it was measured."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +83,7 @@ class Setting:
     """
 
     batch: int
-    size: tuple[int, int]
+    size: Size
     threads: int
     dtype: str
     device: str
@@ -66,16 +115,9 @@ class Setting:
         return torch.autocast(self.device, DTYPES[self.dtype], enabled=self.dtype != 'fp32')
 
 
-def all_settings(
-    batches: Sequence[int],
-    sizes: Sequence[tuple[int, int]],
-    numbers_of_threads: Sequence[int],
-    dtypes: Sequence[str],
-    device: str,
-) -> list[Setting]:
-    """Every combination, once."""
-    combined = product(batches, sizes, numbers_of_threads, dtypes)
-    return list(dict.fromkeys(Setting(*values, device) for values in combined))
+def all_settings(*axes: Sequence, device: str) -> list[Setting]:
+    """Every combination of batches, sizes, numbers of threads and dtypes, once."""
+    return [Setting(*values, device) for values in product(*map(dict.fromkeys, axes))]
 
 
 def baselines(twins: Mapping[str, str | None], baseline: str | None) -> dict[str, str]:
@@ -89,72 +131,16 @@ def baselines(twins: Mapping[str, str | None], baseline: str | None) -> dict[str
     Raises:
         ConfigError: the baseline is not among the sides.
     """
-    if baseline is not None:
-        if baseline not in twins:
-            raise ConfigError(
-                f'--baseline {baseline!r} is not among the sides: {", ".join(twins)}.'
-                + suggest(baseline, twins)
-            )
-        return dict.fromkeys(twins, baseline)
-    first = next(iter(twins))
-    own = {name: twin for name, twin in twins.items() if twin in twins}
-    return {
-        name: own.get(name) or (name if name in own.values() else first) for name in twins
-    }
-
-
-def product_run(setting: Setting) -> tuple[Call, int]:
-    """A square matrix product, as the measure of the machine, and its multiply-adds."""
-    size = MATMUL_SIZE[setting.device]
-    a, b = (
-        torch.rand(size, size, device=setting.device, dtype=DTYPES[setting.dtype])
-        for _ in range(2)
-    )
-    return lambda: a @ b, size**3
-
-
-def compare(
-    sides: Mapping[Key, Call],
-    setting: Setting,
-    against: Mapping[str, str],
-    macs: Mapping[str, int | None],
-    rounds: int,
-    warmup: int,
-) -> dict[Key, dict]:
-    """Time sides in turns, and a matrix product with them.
-
-    Args:
-        sides: calls by name and mode.
-        setting: under which they run.
-        against: by name, the side with which it is compared. Both modes of inference are
-            compared with its plain forward pass, where that is among the sides.
-        macs: by name, multiply-adds of the forward pass of the batch.
-        rounds, warmup: see :func:`take_turns`.
-
-    Returns:
-        Figures by name and mode.
-
-    Raises:
-        ConfigError: a side cannot run under this setting.
-    """
-    for (name, _), run in sides.items():
-        attempt(name, setting, run)
-    product, product_macs = product_run(setting)
-    times = take_turns({**sides, MATMUL: product}, rounds, warmup, setting.device)
-    machine_seconds = spread(times[MATMUL]).median
-    rows = {}
-    for key in sides:
-        name, mode = key
-        base = against[name]
-        plain = times.get((base, FORWARD)) if mode == DEPLOY else None
-        row = timed(times[key], plain or times[base, mode])
-        if macs[name] is not None:
-            count = macs[name] * (STEP_MACS if mode == TRAIN else 1)
-            # of the same round, as the ratio is
-            row['share'] = count / product_macs * speedup(times[key], times[MATMUL]).median
-            row['rate'] = count / row['median']
-        rows[key] = row | dict(machine_rate=product_macs / machine_seconds)
-    return rows
+    if baseline is None:
+        own = {name: twin for name, twin in twins.items() if twin in twins}
+        first = next(iter(twins))
+        return {n: own.get(n) or (n if n in own.values() else first) for n in twins}
+    if baseline not in twins:
+        raise ConfigError(
+            f'--baseline {baseline!r} is not among the sides: {", ".join(twins)}.'
+            + suggest(baseline, twins)
+        )
+    return dict.fromkeys(twins, baseline)
 
 
 def attempt(name: str, setting: Setting, run: Callable[[], object]) -> object:

@@ -6,17 +6,11 @@ python tools/benchmark.py detector CONFIG ... [--peer-backbone mmpretrain] [--si
 python tools/benchmark.py engines [--engine NAME ...] [--network NAME ...] [--detectors N ...]
 """
 import argparse
-import json
 import logging
 import tempfile
 from pathlib import Path
 
-from shufflenet_det.benchmark import (
-    backbone_speed,
-    detector_speed,
-    engine_speed,
-    speed_report,
-)
+from shufflenet_det.benchmark import engine_speed, speed_report
 from shufflenet_det.benchmark.ablation import ablated
 from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import (
@@ -25,6 +19,7 @@ from shufflenet_det.benchmark.input_pipeline import (
     write_photos,
 )
 from shufflenet_det.benchmark.machine import check_device
+from shufflenet_det.benchmark.measure import measure
 from shufflenet_det.benchmark.networks import find_network
 from shufflenet_det.benchmark.options import (
     add_backbone_options,
@@ -33,7 +28,6 @@ from shufflenet_det.benchmark.options import (
     add_input_options,
 )
 from shufflenet_det.benchmark.speed import all_settings
-from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.common.tables import as_text
@@ -80,8 +74,7 @@ def measure_input_pipeline(args: argparse.Namespace) -> None:
             table, about = measure_input(args.data or Path(folder), args.images, args.rounds)
     print(as_text([table]))
     if args.json:
-        content = json.dumps(about | dict(rows=table.rows), indent=2)
-        cli.write_atomically(args.json, content + '\n')
+        speed_report.write_json(args.json, about | dict(rows=table.rows))
 
 
 def measure_backbones(args: argparse.Namespace) -> None:
@@ -91,8 +84,8 @@ def measure_backbones(args: argparse.Namespace) -> None:
         if len(args.mode) != 1:
             raise ConfigError('--ablate switches off what is for one mode: name it, --mode train.')
         networks = [side for network in networks for side in ablated(network, *args.mode)]
-    settings = all_settings(args.batch, args.size, args.threads, args.dtype, args.device)
-    rows = backbone_speed.measure_backbones(
+    settings = all_settings(args.batch, args.size, args.threads, args.dtype, device=args.device)
+    rows = measure(
         networks, settings, args.mode, args.baseline, args.rounds, args.warmup, args.compile
     )
     what = 'Classifiers' if args.classifier else 'Backbones'
@@ -103,10 +96,11 @@ def measure_detectors(args: argparse.Namespace) -> None:
     check_device(args.device)
     names = list(dict.fromkeys(args.names))
     detectors = find_detectors(names, bool(args.peer_backbone), args.proposals)
-    settings = all_settings(args.batch, args.size, args.threads, args.dtype, args.device)
-    rows = detector_speed.measure_detectors(
-        detectors, settings, args.mode, args.baseline, args.rounds, args.warmup, not args.no_parts
-    )
+    settings = all_settings(args.batch, args.size, args.threads, args.dtype, device=args.device)
+    rows = measure(
+        detectors, settings, args.mode, args.baseline, args.rounds, args.warmup,
+        by_part=not args.no_parts,
+    )  # fmt: skip
     tables = [speed_report.speed_table('Detectors', rows)]
     report(args, tables if args.no_parts else tables + speed_report.parts_tables(rows), rows)
 
@@ -115,7 +109,11 @@ def measure_engines(args: argparse.Namespace) -> None:
     common = args.engine, args.threads, args.rounds, args.warmup
     if args.rewrites:
         rows = engine_speed.measure_rewrites(args.network[0], args.size[0], *common)
-        return report(args, [engine_speed.rewrite_table(rows)], rows)
+        if not rows:
+            raise ConfigError('--rewrites: none of these engines has any. Name another --engine.')
+        return report(args, engine_speed.rewrite_tables(rows), rows)
+    if not args.network and not args.detectors:
+        raise ConfigError('--network and --detectors are both empty: there is nothing to time.')
     rows, tables = [], []
     if args.network:
         rows = engine_speed.measure_classifiers(args.network, args.size, *common)

@@ -1,6 +1,6 @@
 """Switching optimisations off: another way, the same results."""
 from shufflenet_det.benchmark.ablation import SWITCHES, ablated
-from shufflenet_det.benchmark.networks import ComparedNetwork, find_network
+from shufflenet_det.benchmark.networks import Network, find_network
 from shufflenet_det.benchmark.speed import DEPLOY, FORWARD, TRAIN
 from shufflenet_det.models import DeployConv2d
 from shufflenet_det.models.fast import conditions
@@ -16,7 +16,7 @@ def result(mode: str, network) -> list[torch.Tensor]:
     """The last map, and gradients in training."""
     if mode != TRAIN:
         with torch.no_grad():
-            model = network.deployed() if mode == DEPLOY else network.build().eval()
+            model = network.form(DEPLOY) if mode == DEPLOY else network.build().eval()
             return [model(IMAGES)[-1]]
     model = network.build().train()
     out = model(IMAGES)[-1]
@@ -57,8 +57,8 @@ def test_each_switch_changes_what_runs(name, mode, monkeypatch):
     monkeypatch.setattr(conditions, 'FEWEST_TO_JOIN', 0)
     (ablation,) = (side for side in ablated(NETWORK, mode) if side.name.endswith(name))
 
-    def build(network: ComparedNetwork) -> torch.nn.Module:
-        return network.deployed() if mode == DEPLOY else network.build().train(mode == TRAIN)
+    def build(network: Network) -> torch.nn.Module:
+        return network.form(DEPLOY) if mode == DEPLOY else network.build().train(mode == TRAIN)
 
     if name == 'packed weights':
         # the same operator, on weights in another order

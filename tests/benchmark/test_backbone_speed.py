@@ -1,11 +1,12 @@
 import json
 
-from shufflenet_det.benchmark import speed, timing
-from shufflenet_det.benchmark.backbone_speed import measure_backbones
+from shufflenet_det.benchmark import measure as measuring
+from shufflenet_det.benchmark import timing
 from shufflenet_det.benchmark.machine import check_device
+from shufflenet_det.benchmark.measure import measure
 from shufflenet_det.benchmark.networks import find_network
 from shufflenet_det.benchmark.peers import peer_of
-from shufflenet_det.benchmark.speed import MODES, Setting, all_settings
+from shufflenet_det.benchmark.speed import DEPLOY, MODES, Setting, all_settings
 from shufflenet_det.benchmark.speed_report import (
     describe_run,
     plot,
@@ -26,7 +27,7 @@ SMALL = 'shufflenet-v1-0.25x-g1'
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, 'SHORTEST_TURN', 0)
-    monkeypatch.setitem(speed.MATMUL_SIZE, 'cpu', 16)
+    monkeypatch.setitem(measuring.MATMUL_SIZE, 'cpu', 16)
 
 
 def randomise_statistics(model: torch.nn.Module) -> None:
@@ -70,7 +71,7 @@ def test_deploy_form_computes_the_same(name):
     network = find_network(name)
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        plain, deployed = network.build().eval()(image), network.deployed()(image)
+        plain, deployed = network.build().eval()(image), network.form(DEPLOY)(image)
     torch.testing.assert_close(plain, deployed, rtol=1e-4, atol=1e-4)
 
 
@@ -99,14 +100,14 @@ def test_device_that_is_not_there(monkeypatch):
 
 
 def test_settings_are_all_combinations():
-    settings = all_settings([1, 8], [(224, 224), (300, 400)], [1, 2], ['fp32'], 'cpu')
+    settings = all_settings([1, 8, 1], [(224, 224), (300, 400)], [1, 2], ['fp32'], device='cpu')
     assert len(set(settings)) == len(settings) == 8
     assert settings[0] == Setting(1, (224, 224), 1, 'fp32', 'cpu')
 
 
 def test_images_that_are_too_small():
     with pytest.raises(ConfigError, match='torchvision:alexnet does not run at .*, 16x16'):
-        measure_backbones([find_network('torchvision:alexnet')], [Setting(1, (16, 16), 1, 'fp32',
+        measure([find_network('torchvision:alexnet')], [Setting(1, (16, 16), 1, 'fp32',
                                                                           'cpu')])  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def test_every_side_mode_and_setting_has_a_row(tmp_path):
     names = (SMALL, f'mmpretrain:{SMALL}', other)
     networks = [find_network(name) for name in names]
     settings = [Setting(1, (32, 64), 1, 'fp32', 'cpu'), Setting(2, (32, 64), 1, 'bf16', 'cpu')]
-    rows = measure_backbones(networks, settings, rounds=2, warmup=1)
+    rows = measure(networks, settings, rounds=2, warmup=1)
     assert [(r['batch'], r['dtype'], r['name'], r['mode']) for r in rows] == [
         (s.batch, s.dtype, n.name, mode) for s in settings for n in networks for mode in MODES
     ]

@@ -1,6 +1,7 @@
 import re
 
-from shufflenet_det.benchmark import detector_parts, speed, timing
+from shufflenet_det.benchmark import detector_parts, timing
+from shufflenet_det.benchmark import measure as measuring
 from shufflenet_det.benchmark.detector_parts import (
     BACKWARD,
     DATA,
@@ -9,8 +10,8 @@ from shufflenet_det.benchmark.detector_parts import (
     Tracer,
     fixed_boxes,
 )
-from shufflenet_det.benchmark.detector_speed import measure_detectors
 from shufflenet_det.benchmark.detectors import find_detectors
+from shufflenet_det.benchmark.measure import measure
 from shufflenet_det.benchmark.speed import Setting
 from shufflenet_det.benchmark.speed_report import parts_tables, plot, speed_table
 from shufflenet_det.common.config import CONFIGS
@@ -32,7 +33,7 @@ def config(kind: str) -> str:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, 'SHORTEST_TURN', 0)
-    monkeypatch.setitem(speed.MATMUL_SIZE, 'cpu', 16)
+    monkeypatch.setitem(measuring.MATMUL_SIZE, 'cpu', 16)
 
 
 @pytest.mark.parametrize('kind', ['c4', 'fpn'])
@@ -43,7 +44,7 @@ def test_twin_is_the_same_detector(kind):
     losses, scores = [], []
     for side in (ours, twin):
         model = side.build(SIZE)
-        side.fix_proposals(model, SIZE)
+        side.finish(model, SIZE)
         kinds = type(model.backbone).mro()
         assert any(kind.__module__.startswith('mmpretrain') for kind in kinds) == (side is twin)
         batch = side.batch(SIZE, 1, 'cpu')
@@ -60,7 +61,7 @@ def test_twin_is_the_same_detector(kind):
 def test_second_stage_runs_on_the_stated_number_of_boxes(name):
     (side,) = find_detectors([name], proposals=7)
     model = side.build(SIZE).eval()
-    side.fix_proposals(model, SIZE)
+    side.finish(model, SIZE)
     head = model.roi_heads.box_head if name == TORCHVISION else model.roi_head.bbox_head
     seen = []
     head.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
@@ -73,7 +74,7 @@ def test_second_stage_runs_on_the_stated_number_of_boxes(name):
 def test_torchvision_is_trained_on_the_stated_number_of_boxes():
     (side,) = find_detectors([TORCHVISION])
     model = side.build(SIZE).train()
-    side.fix_proposals(model, SIZE)
+    side.finish(model, SIZE)
     given = []
     model.roi_heads.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[1][0])))
     with torch.no_grad():
@@ -104,7 +105,7 @@ def test_time_of_a_part_within_another_counts_once(monkeypatch):
 
     model = Sleeper(1, Sleeper(2, Sleeper(4)))
     tracer = Tracer('cpu')
-    parts = (('inner', 'forward', 'a'), ('inner.inner', 'forward', 'b'), ('none', 'forward', 'c'))
+    parts = {'inner': {'forward': 'a'}, 'inner.inner': {'forward': 'b'}, 'none': {'forward': 'c'}}
     with tracer.watching(model, parts):
         model()
     assert tracer.seconds == {OTHER: 1, 'a': 2, 'b': 4}
@@ -117,8 +118,8 @@ def test_every_side_has_its_rows_and_parts(tmp_path):
     sides = find_detectors([config('fpn'), TORCHVISION], proposals=10)
     # fewer RoIs than 512
     sides[0].cfg.model.train_cfg.rcnn.sampler.num = 16
-    rows = measure_detectors(sides, settings, ('forward',), rounds=1, warmup=1)
-    rows[1:1] = measure_detectors(sides[:1], settings, ('train',), rounds=1, warmup=1)
+    rows = measure(sides, settings, ('forward',), rounds=1, warmup=1, by_part=True)
+    rows[1:1] = measure(sides[:1], settings, ('train',), rounds=1, warmup=1, by_part=True)
     assert [row['name'] for row in rows] == [sides[0].name, sides[0].name, TORCHVISION]
     assert [row['mode'] for row in rows] == ['forward', 'train', 'forward']
     assert ['ratio' in row for row in rows] == [False, False, True]
@@ -141,7 +142,7 @@ def test_every_side_has_its_rows_and_parts(tmp_path):
     ('name', 'message'),
     [
         ('configs/faster_rcnn_shufflenett.py', 'config file not found'),
-        ('torchvision:fasterrcnn_mobilenet_v3_large_320', 'mean fasterrcnn_mobilenet_v3_large_320'),
+        ('torchvision:fasterrcnn_mobilenet_v3_large_320', 'mean torchvision:fasterrcnn_mob'),
     ],
 )
 def test_detectors_that_are_not_there(name, message):

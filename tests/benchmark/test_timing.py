@@ -2,7 +2,7 @@
 from shufflenet_det.benchmark import timing
 from shufflenet_det.benchmark.memory import peak_memory
 from shufflenet_det.benchmark.speed import Setting, attempt, baselines
-from shufflenet_det.benchmark.timing import speedup, spread, take_turns, timed
+from shufflenet_det.benchmark.timing import RANGE, speedup, spread, take_turns, timed
 from shufflenet_det.common.errors import ConfigError
 
 import pytest
@@ -48,12 +48,13 @@ def test_short_calls_are_repeated_within_a_turn(clock):
 
 def test_ratios_are_of_the_same_round():
     # the machine was half as fast in the second round: the ratio does not change
-    assert speedup([1, 2, 1], [3, 6, 3]) == spread([3, 3, 3])
-    row = timed([1, 2, 4], [2, 2, 2])
+    assert speedup([1, 2, 1], [3, 6, 3]) == [3, 3, 3]
+    row = timed([1, 2, 4], ratio=[2, 2, 2])
     assert (row['median'], row['low'], row['high']) == (2, 1.5, 3)
     assert (row['ratio'], row['ratio_low'], row['ratio_high']) == (1, 0.75, 1.5)
+    assert spread([1, 2, 4], 'all', RANGE) == dict(all=2, all_low=1, all_high=4)
     times = [1, 2]
-    assert 'ratio' not in timed(times, times)
+    assert 'ratio' not in timed(times, ratio=times) and 'ratio' not in timed(times, ratio=None)
 
 
 def test_each_side_is_compared_with_its_twin_or_with_the_first():

@@ -132,6 +132,30 @@ def damaged_xml(name: str, rng: Rng) -> tuple[str, bytes]:
     return kind, f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode('latin1')
 
 
+YOLO = 'names: [mug]\ntrain: images\nval: images\n'
+YOLO_LABELS = '0 0.3 0.5 0.4 0.6\n0 0.1 0.1 0.4 0.1 0.4 0.5\n'
+
+
+def damaged_yolo(rng: Rng) -> tuple[str, bytes, bytes]:
+    """What happened, ``data.yaml``, and the labels of an image."""
+    kind = rng.choice(['labels, bytes', 'labels, value', 'labels, value', 'yaml, bytes', 'yaml'])
+    whole, labels = YOLO.encode(), YOLO_LABELS.encode()
+    if kind == 'labels, bytes':
+        return kind, whole, damaged_bytes(labels, rng)[1]
+    if kind == 'labels, value':
+        old = rng.choice(['0 0.3', '0.5 0.4', '0.6', '0.1 0.1', '0.4 0.5'])
+        new = rng.choice([*_TEXTS, '7 0.3', '-0.5 0.4', '0.5 1.4', '0.5', 'mug 0.3', '0,5'])
+        return kind, whole, YOLO_LABELS.replace(old, new).encode()
+    if kind == 'yaml, bytes':
+        return kind, damaged_bytes(whole, rng)[1], labels
+    old = rng.choice(['[mug]', 'images', 'names', 'train', 'val: images'])
+    new = rng.choice([
+        '{0: mug, 2: cup}', '[]', 'null', '../..', '/etc/passwd', '&a [*a]', '[mug, mug]',
+        '!!python/object/apply:os.getcwd []', 'C:\\data\\images', '12', "{'x': 1}",
+    ])  # fmt: skip
+    return kind, YOLO.replace(old, new).encode(), labels
+
+
 def damaged_checkpoint(state: dict, folder: Path, rng: Rng) -> tuple[str, Path]:
     """A file of ``torch.save`` or safetensors that is not what it was."""
     suffix = rng.choice(['.pth', '.pth', '.safetensors'])

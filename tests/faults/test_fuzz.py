@@ -128,9 +128,27 @@ def of_xml(sources: Sources, folder: Path, rng: random.Random) -> Damaged:
     return _prepared('XML', kind, sources.data / 'train2017', folder / 'voc', folder)
 
 
-def _prepared(kind: str, what: str, images: Path, annotations: Path, folder: Path) -> Damaged:
+def of_yolo(sources: Sources, folder: Path, rng: random.Random) -> Damaged:
+    what, yaml, labels = damage.damaged_yolo(rng)
+    _write_yolo(sources, folder, yaml, labels)
+    return _prepared('YOLO', what, folder / 'data.yaml', None, folder)
+
+
+def _write_yolo(sources: Sources, folder: Path, yaml: bytes, labels: bytes) -> None:
+    for name in ('images', 'labels'):
+        (folder / name).mkdir()
+    for number, image in enumerate(sorted((sources.data / 'train2017').iterdir())):
+        (folder / 'images' / image.name).write_bytes(image.read_bytes())
+        text = labels if number == 0 else damage.YOLO_LABELS.encode()
+        (folder / 'labels' / f'{image.stem}.txt').write_bytes(text)
+    (folder / 'data.yaml').write_bytes(yaml)
+
+
+def _prepared(
+    kind: str, what: str, images: Path, annotations: Path | None, folder: Path
+) -> Damaged:
     out = folder / 'out'
-    argv = ['tools/prepare_data.py', images, annotations, '--out', out]
+    argv = ['tools/prepare_data.py', images, *filter(None, [annotations]), '--out', out]
     return Damaged(kind, what, argv, partial(data_set_is_right, out))
 
 
@@ -150,9 +168,8 @@ def of_export(sources: Sources, folder: Path, rng: random.Random) -> Damaged:
     return Damaged('exported folder', kind, argv, partial(detections_are_right, out))
 
 
-# a reader of another format of labels, such as YOLO's, has its place here
 MAKERS = (of_image, of_image_in_a_data_set, of_json, of_json, of_xml, of_checkpoint, of_export,
-          of_export)  # fmt: skip
+          of_export, of_yolo)  # fmt: skip
 
 
 def inputs(sources: Sources) -> Iterator[tuple[int, Damaged]]:
@@ -169,6 +186,8 @@ def whole_inputs(sources: Sources) -> Iterator[Damaged]:
     images, folder = sources.data / 'train2017', sources.root / 'whole'
     (folder / 'voc').mkdir(parents=True)
     (folder / 'json').mkdir()
+    (folder / 'yolo').mkdir()
+    _write_yolo(sources, folder / 'yolo', damage.YOLO.encode(), damage.YOLO_LABELS.encode())
     for image in sorted(images.iterdir()):
         height, width = cv2.imread(str(image)).shape[:2]
         text = damage.VOC.format(name=image.name)
@@ -177,6 +196,7 @@ def whole_inputs(sources: Sources) -> Iterator[Damaged]:
     annotations = sources.data / 'annotations/instances_train2017.json'
     yield _prepared('JSON', 'whole', images, annotations, folder / 'json')
     yield _prepared('XML', 'whole', images, folder / 'voc', folder)
+    yield _prepared('YOLO', 'whole', folder / 'yolo' / 'data.yaml', None, folder / 'yolo')
     found = folder / 'found.json'
     yield Damaged('exported folder', 'whole', ['-m', 'shufflenet_runtime', sources.root /
                   'exported', sources.root / 'one.png', '--json', found],

@@ -82,6 +82,8 @@ def test_detectors_are_compared(tmp_path, monkeypatch, capsys) -> None:
         (['backbone', 'shufflenet-v1-1x-g5'], 'groups=5 has no widths'),
         (['backbone', 'alexnet', '--baseline', 'alexnett'], 'Did you mean alexnet?'),
         (['backbone', 'alexnet', '--size', '8', '--mode', 'forward'], 'alexnet does not run at'),
+        (['engines', '--network', '--detectors'], 'both empty: there is nothing to time'),
+        (['engines', '--rewrites', '--size', '64', '--engine', 'pytorch'], 'Name another --engine'),
         (['detector', 'nowhere.py'], 'config file not found: nowhere.py'),
         (['detector', DETECTOR, '--baseline', 'x'], "--baseline 'x' is not among the sides"),
     ],
