@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from ..models import DeployConv2d, ShuffleUnit, StagedBackbone
-from .networks import Network
+from .networks import ComparedNetwork
 from .speed import DEPLOY, FORWARD, TRAIN
 
 Switches = Mapping[type[nn.Module], str]
@@ -32,7 +32,7 @@ def switch_off(model: nn.Module, switches: Switches) -> nn.Module:
     return model
 
 
-def ablated(network: Network, mode: str) -> list[Network]:
+def ablated(network: ComparedNetwork, mode: str) -> list[ComparedNetwork]:
     """A network and, if it is ours, it again with each optimisation for a mode switched off."""
     sides = [network]
     for what, (switches, modes) in SWITCHES.items():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .input_pipeline import write_photos
 from .machine import synchronise
 from .speed import TRAIN, Key, Setting, Side, Size
-from .timing import Run
+from .timing import Call
 
 OTHER, BACKWARD = 'other', 'backward pass'
 DATA, TOTAL = 'data (not in the total)', 'total'
@@ -66,7 +66,7 @@ class DetectorSide(Side):
     def proposals(self, training: bool) -> int | None:
         """RoIs of an image that the second stage is given; None for a network without."""
 
-    def data(self, photo: Path, size: Size) -> Run | None:
+    def data(self, photo: Path, size: Size) -> Call | None:
         """What reads and resizes one image, or None if that is not known."""
 
     def figures(self, mode: str, output: int | None, expected: object) -> dict:
@@ -143,7 +143,7 @@ def _found(model: nn.Module, path: str) -> list[nn.Module]:
 def measure_parts(
     sides: Sequence[DetectorSide],
     models: Mapping[Key, nn.Module],
-    calls: Mapping[Key, Run],
+    calls: Mapping[Key, Call],
     setting: Setting,
     rounds: int,
 ) -> dict[Key, dict[str, float]]:

@@ -18,7 +18,7 @@ from ..swap.trial import build_model, pictures, without_weights
 from .detector_parts import DetectorSide, fixed_boxes
 from .peers import TORCHVISION, check_peer, find_torchvision, peer_of
 from .speed import Size
-from .timing import Run
+from .timing import Call
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class MMDetDetector(DetectorSide):
         except ConfigError:
             return None
 
-    def data(self, photo: Path, size: Size) -> Run | None:
+    def data(self, photo: Path, size: Size) -> Call | None:
         steps = [
             dict(type='Resize', scale=size[::-1], keep_ratio=False)
             if step['type'].endswith('Resize')

@@ -23,7 +23,7 @@ from .detectors import MMDetDetector
 from .networks import find_network
 from .peers import TORCHVISION, find_torchvision
 from .speed import Setting, Size, attempt
-from .timing import Run
+from .timing import Call
 
 PYTORCH = 'pytorch'
 SIDES = (PYTORCH, *ENGINES)
@@ -73,7 +73,7 @@ def engine_run(
     folder: Path,
     threads: int,
     rewrites: Sequence[Rewrite] | None = None,
-) -> Run:
+) -> Call:
     """What runs a network once on images, in one of :data:`SIDES` with some threads.
 
     The exported files go into an empty folder, with the engine's rewrites unless others are given.
@@ -94,13 +94,13 @@ def engine_run(
     return partial(chosen.open(folder, threads), images)
 
 
-def _eager(network: Callable, images: object) -> Run:
+def _eager(network: Callable, images: object) -> Call:
     return torch.inference_mode()(lambda: network(images))
 
 
 def detector_runs(
     short: int, size: Size, engines: Sequence[str], place: Callable[[], Path], threads: int
-) -> dict[tuple[str, str], Run]:
+) -> dict[tuple[str, str], Call]:
     """Our 0.5x detectors of a resolution, 300 or 600, and torchvision's smallest, in engines.
 
     PyTorch is MMDetection's own ``predict``; torchvision's runs in :data:`ENGINES_OF_PEER`.
@@ -109,7 +109,7 @@ def detector_runs(
     Returns:
         What runs each on one image of this height and width, by name of the detector and engine.
     """
-    runs: dict[tuple[str, str], Run] = {}
+    runs: dict[tuple[str, str], Call] = {}
     images = random_image(size)
     for family in FAMILIES:
         name = f'faster-rcnn_shufflenet-v1-0.5x-g3_{family}_2x_coco-{short}'
@@ -126,7 +126,7 @@ def detector_runs(
     return runs
 
 
-def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Run:
+def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
     """torchvision's detector, which takes an image of float32, exported as its documents say."""
     detector = find_torchvision(PEER)
     model = detector.build(size).eval()

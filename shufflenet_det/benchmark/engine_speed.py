@@ -23,7 +23,7 @@ from .engine_networks import (
 )
 from .machine import threads as torch_threads
 from .speed import Setting, Size
-from .timing import Run, take_turns, timed
+from .timing import Call, take_turns, timed
 
 
 def measure_classifiers(
@@ -77,7 +77,7 @@ def measure_rewrites(
     Arguments are as in :func:`measure_classifiers`. Returns a row for each engine and number of
     rewrites, beginning with none.
     """
-    runs: dict[tuple[str, str], Run] = {}
+    runs: dict[tuple[str, str], Call] = {}
     with _place(engines, threads) as place:
         (network, _), (reference, _) = (build_classifier(n, size) for n in (name, REFERENCE))
         image = random_image(size)

@@ -37,7 +37,7 @@ from ..evaluation.report import versions
 from ..models import ClassifierPreprocessor
 from ..models.classifier import IMAGENET_MEAN, IMAGENET_STD
 from .machine import threads
-from .timing import RANGE, Run, speedup, spread, take_turns
+from .timing import RANGE, Call, speedup, spread, take_turns
 
 BATCH = 32
 HEIGHT, WIDTH = 375, 500
@@ -160,13 +160,13 @@ def _train(cfg: Config, images: dict) -> None:
         model.train_step(dict(inputs=inputs, labels=labels), optimizer)
 
 
-def _reader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> Run:
+def _reader(dataset: ImageFolderDataset, batch: int, normalise: Callable) -> Call:
     loader = DataLoader(dataset, batch, sampler=EpochSampler(dataset, seed=0))
     return lambda: deque(map(normalise, loader), maxlen=0)
 
 
 def _compare(
-    groups: dict[str, dict[str, Run]], images: int, rounds: int, which: str = ''
+    groups: dict[str, dict[str, Call]], images: int, rounds: int, which: str = ''
 ) -> tuple[Table, dict]:
     """Images a second of all sides, and their ratio to the first side of their group."""
     rows = []

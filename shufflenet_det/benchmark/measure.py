@@ -12,7 +12,7 @@ from .detector_parts import measure_parts
 from .machine import DTYPES
 from .memory import peak_memory
 from .speed import DEPLOY, FORWARD, MODES, TRAIN, Key, Setting, Side, Size, attempt, baselines
-from .timing import Run, speedup, take_turns, timed
+from .timing import Call, speedup, take_turns, timed
 
 MATMUL: Key = ('matrix product', FORWARD)
 MATMUL_SIZE = {'cpu': 1024, 'cuda': 8192}
@@ -117,7 +117,7 @@ def measure(
 
 def _calls(
     sides: Sequence[Side], models: Mapping[Key, nn.Module], setting: Setting
-) -> dict[Key, Run]:
+) -> dict[Key, Call]:
     calls = {}
     for side in sides:
         batch = side.batch(setting.size, setting.batch, setting.device)
@@ -149,7 +149,7 @@ def _training_step(
 
 
 def _compare(
-    sides: Mapping[Key, Run],
+    sides: Mapping[Key, Call],
     setting: Setting,
     against: Mapping[str, str],
     macs: Mapping[Key, int | None],

@@ -32,7 +32,7 @@ _SHUFFLENET = re.compile(r'shufflenet-v1-(\d+(?:\.\d+)?)x-g(\d+)')
 
 
 @dataclass(frozen=True)
-class Network(Side):
+class ComparedNetwork(Side):
     """A network that returns its last map alone, or logits.
 
     Attributes:
@@ -74,7 +74,7 @@ class Network(Side):
         return dict(difference=greatest.item())
 
 
-def find_network(name: str, classifier: bool = False) -> Network:
+def find_network(name: str, classifier: bool = False) -> ComparedNetwork:
     """A network by its name.
 
     Args:
@@ -87,15 +87,15 @@ def find_network(name: str, classifier: bool = False) -> Network:
     """
     if name.startswith(TORCHVISION):
         short = torchvision_name(name, TORCHVISION_NETWORKS)
-        return Network(name, partial(torchvision_network, short, classifier))
+        return ComparedNetwork(name, partial(torchvision_network, short, classifier))
     ours = name.removeprefix(MMPRETRAIN)
     cfg = _config(ours)
     if name.startswith(MMPRETRAIN):
         check_peer(cfg)
         note = 'layers of mmpretrain with the widths and weights of ours'
-        return Network(name, partial(_build, ours, cfg, classifier, True), note=note)
+        return ComparedNetwork(name, partial(_build, ours, cfg, classifier, True), note=note)
     twin = None if objection(cfg) else f'{MMPRETRAIN}{name}'
-    return Network(name, partial(_build, ours, cfg, classifier), True, twin)
+    return ComparedNetwork(name, partial(_build, ours, cfg, classifier), True, twin)
 
 
 def _config(text: str) -> dict:

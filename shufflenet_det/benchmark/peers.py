@@ -18,7 +18,7 @@ from ..models import ShuffleNetV1
 from ..models.complexity import count_module
 from .detector_parts import DetectorSide, fixed_boxes
 from .speed import Size
-from .timing import Run
+from .timing import Call
 
 MMPRETRAIN, TORCHVISION = 'mmpretrain:', 'torchvision:'
 TORCHVISION_NETWORKS = (
@@ -208,7 +208,7 @@ class TorchvisionDetector(DetectorSide):
         model = self.finish(self.build(size), size)
         return sum(layer.macs for layer in count_module(model, [torch.zeros(3, *size)]))
 
-    def data(self, photo: Path, size: Size) -> Run:
+    def data(self, photo: Path, size: Size) -> Call:
         def read() -> Tensor:
             image = F.pil_to_tensor(Image.open(photo).convert('RGB'))
             return F.to_dtype(F.resize(image, list(size)), torch.float32, scale=True)

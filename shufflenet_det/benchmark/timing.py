@@ -8,7 +8,7 @@ import numpy as np
 
 from .machine import synchronise
 
-Run = Callable[[], object]
+Call = Callable[[], object]
 
 SHORTEST_TURN = 0.02
 """Seconds: a side that is done sooner is called several times a turn."""
@@ -17,7 +17,7 @@ QUARTILES, RANGE = (25, 50, 75), (0, 50, 100)
 
 
 def take_turns(
-    sides: Mapping[Hashable, Run],
+    sides: Mapping[Hashable, Call],
     rounds: int,
     warmup: int,
     device: str = 'cpu',

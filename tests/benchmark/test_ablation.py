@@ -1,6 +1,6 @@
 """Switching optimisations off: another way, the same results."""
 from shufflenet_det.benchmark.ablation import SWITCHES, ablated
-from shufflenet_det.benchmark.networks import Network, find_network
+from shufflenet_det.benchmark.networks import ComparedNetwork, find_network
 from shufflenet_det.benchmark.speed import DEPLOY, FORWARD, TRAIN
 from shufflenet_det.models import DeployConv2d
 from shufflenet_det.models.fast import conditions
@@ -57,7 +57,7 @@ def test_each_switch_changes_what_runs(name, mode, monkeypatch):
     monkeypatch.setattr(conditions, 'FEWEST_TO_JOIN', 0)
     (ablation,) = (side for side in ablated(NETWORK, mode) if side.name.endswith(name))
 
-    def build(network: Network) -> torch.nn.Module:
+    def build(network: ComparedNetwork) -> torch.nn.Module:
         return network.form(DEPLOY) if mode == DEPLOY else network.build().train(mode == TRAIN)
 
     if name == 'packed weights':
