@@ -146,8 +146,9 @@ def _check_channels(model: nn.Module) -> None:
             name, taken = 'rpn_head', getattr(rpn, 'in_channels', None)
         taken = [taken] if isinstance(taken, int) else taken
         given = list(backbone.out_channels)
-        # other numbers of levels have a meaning for some necks
-        if isinstance(taken, (list, tuple)) and len(taken) == len(given) and list(taken) != given:
+        # other numbers of levels have a meaning for some necks, and YOLOv3's takes the last first
+        of_levels = isinstance(taken, (list, tuple)) and len(taken) == len(given)
+        if of_levels and sorted(taken) != sorted(given):
             raise ConfigError(
                 f'the backbone gives {given} channels and in_channels of {name} is {list(taken)}. '
                 f'If weights have set the width (SHUFFLENET_PRETRAINED), take the config of that '
