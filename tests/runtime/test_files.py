@@ -42,7 +42,7 @@ def run(exported: Path, sources: list, folder: Path, **options) -> list[dict]:
         json=str(folder / 'found.json'), show=False, score_threshold=None, engine=None, threads=1,
         workers=1, max_frames=None,
     )  # fmt: skip
-    cli.run(cli.Run(**arguments | options))
+    cli.run(cli.Options(**arguments | options))
     return json.loads((folder / 'found.json').read_text(encoding='utf-8'))
 
 
