@@ -16,13 +16,17 @@ from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-# accounts of loaded weights (compat/checkpoint_keys.py) and of what starts from them
-_OF_WEIGHTS = ('Loaded ', 'The detector starts from ', 'The shared stage ')
+# accounts of loaded weights (compat/checkpoint_keys.py) and of what starts from them, a learning
+# rate that is not the config's, and where to look
+_SHOWN = (
+    'Loaded ', 'The detector starts from ', 'The shared stage ', 'LR is set based on ',
+    'to see how it is going',
+)  # fmt: skip
 _TIMED = 10
 
 
 class ConsoleFilter(logging.Filter):
-    """Lets warnings and the account of loaded weights through, and all once ``started``."""
+    """Lets warnings and what :data:`_SHOWN` begins through, and all once ``started``."""
 
     started = False
 
@@ -30,7 +34,7 @@ class ConsoleFilter(logging.Filter):
         return (
             self.started
             or record.levelno >= logging.WARNING
-            or record.getMessage().startswith(_OF_WEIGHTS)
+            or record.getMessage().startswith(_SHOWN)
         )
 
 
@@ -78,7 +82,9 @@ class StartHook(Hook):
         loaders = [('training', runner.train_dataloader)]
         if runner.val_loop is not None:
             loaders.append(('validation', runner.val_dataloader))
-        self._say(runner, [*_data(loaders), ('length', length), ('weights', _weights(runner))])
+        done = f', {runner.epoch} epochs and {runner.iter} batches done' if runner.iter else ''
+        weights = ('weights', f'{_weights(runner)}{done}')
+        self._say(runner, [*_data(loaders), ('length', length), weights])
 
     def before_test(self, runner: QuietRunner) -> None:
         weights = [('weights', _weights(runner))] if runner.cfg.get('load_from') else []
