@@ -8,10 +8,20 @@ from shufflenet_det.benchmark.input_pipeline import write_photos
 from shufflenet_det.common.errors import ConfigError
 
 import pytest
+from mmengine.logging import MMLogger
 
 from ..conftest import ROOT
 
 DETECTOR = ROOT / 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py'
+
+
+@pytest.fixture(autouse=True)
+def _level_of_the_logger():
+    """The tool silences MMEngine's logger, which other tests of the process listen to."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess:
