@@ -1,3 +1,4 @@
+_base_ = './training_hooks.py'
 default_scope = 'mmdet'
 custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)
 default_hooks = dict(
@@ -14,13 +15,6 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-custom_hooks = [
-    dict(type='ConsistencyHook'),
-    dict(type='IterationSeedHook'),
-    dict(type='ResumeHook'),
-    dict(type='FiniteLossHook'),
-    dict(type='TerminationHook'),
-]
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 env_cfg = dict(
     cudnn_benchmark=True,

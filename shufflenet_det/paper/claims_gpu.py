@@ -14,7 +14,8 @@ from ..evaluation.report import versions
 from ..models.classifier import ImageClassifier
 from .claims import network_config
 from .claims_training import Training
-from .gpu_trainings import LabelledImages, Member, Recipe, StackTraining, train_stack
+from .gpu_recipe import LabelledImages, Member, Recipe
+from .gpu_trainings import StackTraining, train_stack
 from .records import Record, recipe_of
 from .stacked import Stack
 

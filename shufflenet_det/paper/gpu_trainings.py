@@ -5,10 +5,9 @@ and the precision (bfloat16 products; float32 weights, statistics and sums). One
 (:mod:`.stacked`) is compiled, captured as a CUDA graph and replayed, so that Python does not wait
 for it.
 """
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -17,71 +16,10 @@ from mmengine.runner import set_random_seed
 from torch import Tensor
 
 from ..models.classifier import IMAGENET_MEAN, IMAGENET_STD, ImageClassifier
+from .gpu_recipe import LabelledImages, Member
 from .stacked import Stack
 
 MOMENTUM = 0.9
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """SGD with Nesterov momentum, linear warm-up, cosine; crops of a padded picture, and flips.
-
-    Attributes:
-        epochs: passes over the training pictures.
-        batch: pictures a step of each network.
-        lr: peak learning rate.
-        warmup_epochs: length of the warm-up.
-        weight_decay: of convolutions and linear layers, not of norms and biases.
-        label_smoothing: share of the label that is spread over all classes.
-        padding: pixels of the mean colour around a picture from which a crop of its size is cut.
-        enlarge: factor by which the network sees pictures enlarged (bilinear).
-    """
-
-    epochs: int
-    batch: int = 256
-    lr: float = 0.2
-    warmup_epochs: float = 2
-    weight_decay: float = 4e-5
-    label_smoothing: float = 0.0
-    padding: int = 8
-    enlarge: int = 1
-
-    def rate(self, step: int, steps_per_epoch: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        warmup = self.warmup_epochs * steps_per_epoch
-        if step < warmup:
-            return self.lr * (step + 1) / warmup
-        progress = (step - warmup) / (self.epochs * steps_per_epoch - warmup)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of a stack: its name among the configs, its seed and its recipe."""
-
-    network: str
-    seed: int
-    recipe: Recipe
-
-
-@dataclass
-class LabelledImages:
-    """Decoded pictures and labels in the memory of a device.
-
-    Attributes:
-        train, val: RGB bytes (N, H, W, 3).
-        train_labels, val_labels: (N,) integers.
-    """
-
-    train: Tensor
-    train_labels: Tensor
-    val: Tensor
-    val_labels: Tensor
-
-    def to(self, device: str) -> 'LabelledImages':
-        """The same on a device."""
-        parts = (self.train, self.train_labels, self.val, self.val_labels)
-        return LabelledImages(*(part.to(device) for part in parts))
 
 
 def _normalised(pictures: Tensor, scale: Tensor, enlarge: int) -> Tensor:

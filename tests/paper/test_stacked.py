@@ -4,13 +4,8 @@ import shufflenet_det.models  # noqa: F401  registers the networks
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
 from shufflenet_det.paper.claims_training import Training
-from shufflenet_det.paper.gpu_trainings import (
-    LabelledImages,
-    Member,
-    Recipe,
-    StackTraining,
-    train_stack,
-)
+from shufflenet_det.paper.gpu_recipe import LabelledImages, Member, Recipe
+from shufflenet_det.paper.gpu_trainings import StackTraining, train_stack
 from shufflenet_det.paper.records import append_record, read_records, recipe_of, require_recipe
 from shufflenet_det.paper.stacked import Stack
 
