@@ -36,6 +36,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=int, default=1, help='images at the same time (default 1)'
     )
+    parser.add_argument(
+        '--time', action='store_true',
+        help='also say how long an image took, from its pixels to the results',
+    )  # fmt: skip
     parser.add_argument('--max-frames', type=int, help='of each video or camera')
     return parser.parse_args()
 

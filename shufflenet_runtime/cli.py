@@ -1,6 +1,7 @@
 """The work of the command line: sources to results, drawn, shown, printed or written."""
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
@@ -37,14 +38,16 @@ class Options:
     threads: int
     workers: int
     max_frames: int | None
+    time: bool
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of an image: its pixels and what was found, or an error."""
+    """What became of an image: its pixels and what was found in how long, or an error."""
 
     frame: Frame
     image: np.ndarray | None = None
+    seconds: float = 0.0
     found: Detections | Classification | None = None
     error: Exception | None = None
 
@@ -74,6 +77,7 @@ def run(args: Options) -> None:
     counts = [source.count for source in sources]
     progress = Progress(None if None in counts else sum(counts))
     bad: list[Result] = []
+    times: list[float] = []
     with _json_list(args.json) as entries:
         for source in sources:
             with _ended(source, pictures):
@@ -84,10 +88,15 @@ def run(args: Options) -> None:
                     if result.error is not None:
                         print(f'error: {result.error}', file=sys.stderr)
                         bad.append(result)
-                    elif not _deliver(args, source, result, pictures):
+                        continue
+                    times.append(result.seconds)
+                    if not _deliver(args, source, result, pictures):
                         break
+    if args.time:
+        print(latency(times))
     print(
-        f'{progress.done} images with {predictor.engine}, {progress.rate():.1f} a second'
+        f'{progress.done} images with {predictor.engine} in {predictor.precision}, '
+        f'{progress.rate():.1f} a second'
         + ''.join(f'; wrote {path}' for path in (args.json, args.out_dir) if path)
     )
     if bad:
@@ -113,12 +122,31 @@ def predicting(predictor: Predictor) -> Callable[[Frame], Result]:
     def predict(frame: Frame) -> Result:
         try:
             image = frame.read()
-            return Result(frame, image, predictor(image))
+            start = time.perf_counter()
+            found = predictor(image)
+            return Result(frame, image, time.perf_counter() - start, found)
         except (DataError, EngineError) as error:
             # of this image: the others go on
             return Result(frame, error=error)
 
     return predict
+
+
+def latency(times: Sequence[float]) -> str:
+    """A line on how long images took, from pixels to results, without reading them.
+
+    The first one, which is slower, is told apart.
+    """
+    if not times:
+        return 'latency: no image'
+    first, *rest = (1000 * seconds for seconds in times)
+    if not rest:
+        return f'latency: {first:.2f} ms for the first image, and there is no other'
+    low, median, high = np.percentile(rest, (25, 50, 75))
+    return (
+        f'latency: median {median:.2f} ms, quartiles {low:.2f} and {high:.2f} ms, of {len(rest)} '
+        f'images after the first ({first:.2f} ms)'
+    )
 
 
 def _deliver(args: Options, source: Source, result: Result, pictures: DrawnImages | None) -> bool:

@@ -15,9 +15,11 @@ The keys, of format 2:
 - ``preprocessing``: ``mean``, ``std``, ``pad_divisor`` and ``pad_value``, for information: it is
   done inside the network.
 - ``thresholds``: of a detector, for information: ``score``, ``iou``, ``max_per_image``.
-- ``engines``: by name, the ``model`` file to load, all of its ``files``, its ``format``, and what
-  validation found. What a detector does between its two networks in ncnn is in a file of its own,
-  whose keys :mod:`.two_stage` lists.
+- ``engines``: by name, the ``model`` file to load, all of its ``files``, its ``format``, its
+  ``precision`` (of :data:`.precision.PRECISIONS`; ``fp32`` where it is missing), what
+  ``validation`` found, and of other precisions than ``fp32`` the ``loss``: which ``figure`` on how
+  many ``images``, its ``expected`` value by PyTorch and the one ``found``. What a detector does
+  between its two networks in ncnn is in a file of its own, whose keys :mod:`.two_stage` lists.
 - ``files``: SHA-256 of each file.
 - ``source``: config and checkpoint that it was made from. ``versions``: of all libraries involved.
 """

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import DataError
+from .precision import FLOAT, PRECISIONS
 
 # more than any image has that fits into memory
 _LARGEST = 32768
@@ -37,6 +38,8 @@ def check_description(content: Mapping[str, Any]) -> None:
         where = f'engines.{name}.files'
         _require(_are_texts(files) and files, where, 'a list of names')
         _require(all(map(_is_plain, files)), where, 'names of files in this folder')
+        known = engine.get('precision', FLOAT) in PRECISIONS
+        _require(known, f'engines.{name}.precision', f'one of {", ".join(PRECISIONS)}')
 
 
 def _check_input(values: Mapping[str, Any]) -> None:

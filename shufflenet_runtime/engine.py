@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from .errors import EngineError
 from .packages import require
+from .precision import FLOAT
 from .sessions import Session
 
 
@@ -23,6 +24,7 @@ class Engine(ABC):
         model: name of that file in an exported folder.
         files: all files that belong to a network.
         detector_files: of a detector those besides ``files``.
+        precisions: of :data:`.precision.PRECISIONS` those that it can run.
     """
 
     name: ClassVar[str]
@@ -30,16 +32,39 @@ class Engine(ABC):
     model: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
     detector_files: ClassVar[tuple[str, ...]] = ()
+    precisions: ClassVar[tuple[str, ...]] = (FLOAT,)
 
     @abstractmethod
-    def load(self, path: Path, threads: int, workers: int) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
         """A session for a model file.
 
         Args:
             path: ``model`` in an exported folder.
             threads: of one inference.
             workers: most threads that will call the session at the same time.
+            precision: one of ``precisions``, which the processor has.
         """
+
+    def known_to_processor(self) -> tuple[str, ...]:
+        """Those of ``precisions`` that this processor can compute in."""
+        return self.precisions
+
+    def require_precision(self, precision: str) -> None:
+        """Refuse a precision that is not there.
+
+        Raises:
+            EngineError: the engine or the processor lacks it; the message says what they have.
+        """
+        if precision not in self.precisions:
+            raise EngineError(
+                f'{self.name} has no {precision}: it has {", ".join(self.precisions)}.'
+            )
+        known = self.known_to_processor()
+        if precision not in known:
+            raise EngineError(
+                f'this processor has no {precision} for {self.name}: it has {", ".join(known)}. '
+                f'Export the network with --precision and one of these.'
+            )
 
     def files_of(self, kind: str) -> tuple[str, ...]:
         """All files of a ``'detector'``, ``'classifier'`` or ``'backbone'``."""
@@ -53,21 +78,25 @@ class Engine(ABC):
         """
         return require(self.name, self.name, f'the extra {self.name} of shufflenet_runtime')
 
-    def open(self, folder: Path, threads: int = 0, workers: int = 1) -> Session:
+    def open(
+        self, folder: Path, threads: int = 0, workers: int = 1, precision: str = FLOAT
+    ) -> Session:
         """Load the network of an exported folder.
 
         Args:
             folder: the folder.
             threads: of one inference; 0 to share all cores among the workers.
             workers: most threads that will call the session at the same time.
+            precision: of the network.
 
         Raises:
-            EngineError: the engine is not installed, or refuses the file.
+            EngineError: the engine is not installed, lacks the precision, or refuses the file.
         """
         self.require()
+        self.require_precision(precision)
         path = Path(folder) / self.model
         try:
-            return self.load(path, threads or max(1, cores() // workers), workers)
+            return self.load(path, threads or max(1, cores() // workers), workers, precision)
         # each engine has exceptions of its own, which its Python package does not name
         except Exception as error:
             raise EngineError(f'{self.name} cannot load {path}: {error}') from None

@@ -9,6 +9,7 @@ import numpy as np
 
 from .engine import Engine
 from .errors import EngineError
+from .precision import FLOAT
 from .sessions import Outputs, Session
 from .two_stage import Features, TwoStageDetector
 
@@ -32,6 +33,7 @@ class NcnnNetwork:
     Args:
         path: its ``.param``; the ``.bin`` is beside it.
         threads: of one inference.
+        precision: ``'fp32'``, ``'fp16'`` or ``'bf16'``.
 
     Attributes:
         outputs: their names.
@@ -40,7 +42,7 @@ class NcnnNetwork:
         EngineError: ncnn cannot load it.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, precision: str = FLOAT) -> None:
         import ncnn
 
         if threads > 1:
@@ -49,7 +51,7 @@ class NcnnNetwork:
         self._network = ncnn.Net()
         self._network.opt.num_threads = threads
         for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic', 'bf16_storage'):
-            setattr(self._network.opt, f'use_{name}', False)
+            setattr(self._network.opt, f'use_{name}', name.startswith(precision))
         weights = path.with_suffix('.bin')
         if self._network.load_param(str(path)) or self._network.load_model(str(weights)):
             raise EngineError(
@@ -98,13 +100,14 @@ class Ncnn(Engine):
     name, format, model = 'ncnn', 'ncnn', MODEL
     files = (MODEL, WEIGHTS)
     detector_files = (ROI_MODEL, ROI_WEIGHTS, SETTINGS)
+    precisions = ('fp32', 'fp16')
 
-    def load(self, path: Path, threads: int, workers: int) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
-        network = NcnnNetwork(path, threads)
+        network = NcnnNetwork(path, threads, precision)
         settings = path.with_name(SETTINGS)
         if settings.is_file():
-            return _two_stage(network, settings, threads)
+            return _two_stage(network, settings, threads, precision)
 
         def run(images: np.ndarray) -> Outputs:
             results = zip(*(network.run(image, network.outputs) for image in images), strict=True)
@@ -113,7 +116,9 @@ class Ncnn(Engine):
         return run
 
 
-def _two_stage(network: NcnnNetwork, path: Path, threads: int) -> TwoStageDetector:
+def _two_stage(
+    network: NcnnNetwork, path: Path, threads: int, precision: str
+) -> TwoStageDetector:
     settings = json.loads(path.read_text(encoding='utf-8'))
     scales, levels = settings['rois']['scales'], settings['proposals']['strides']
     counts = {LEVEL: len(scales), LOGITS: len(levels), DELTAS: len(levels)}
@@ -125,7 +130,7 @@ def _two_stage(network: NcnnNetwork, path: Path, threads: int) -> TwoStageDetect
 
     rows = settings['rois']['rows']
     # one RoI is too small to be shared among threads
-    second = NcnnNetwork(path.with_name(ROI_MODEL), threads if rows else 1)
+    second = NcnnNetwork(path.with_name(ROI_MODEL), threads if rows else 1, precision)
 
     def classify_some(rois: np.ndarray) -> list[list[np.ndarray]]:
         return [second.run(roi, (LOGITS, DELTAS)) for roi in rois]

@@ -11,6 +11,7 @@ import numpy as np
 from .description import check_files, read_description
 from .engines import ENGINES, engine_named
 from .errors import ConfigError, EngineError
+from .precision import FLOAT
 from .sessions import Outputs, Session
 
 
@@ -21,6 +22,7 @@ class Network:
     Attributes:
         about: its description (:mod:`.description`).
         engine: name of the engine.
+        precision: of :data:`.precision.PRECISIONS`.
         session: images (N, 3, H, W) of uint8, resized and with the channels in the network's order,
             to outputs by name. Threads may call it at the same time.
         process: in which it was loaded; the threads of engines do not survive a fork.
@@ -28,6 +30,7 @@ class Network:
 
     about: dict[str, Any]
     engine: str
+    precision: str
     session: Session
     process: int = field(default_factory=os.getpid)
 
@@ -84,7 +87,9 @@ def open_network(
         raise ConfigError(f'{folder} holds a {about["kind"]}, not a {" or ".join(kinds)}.')
     chosen = engine_named(engine or _first_installed(about['engines']))
     check_files(folder, about, chosen.name, chosen.files_of(about['kind']))
-    return Network(about, chosen.name, chosen.open(Path(folder), threads, workers))
+    precision = about['engines'][chosen.name].get('precision', FLOAT)
+    session = chosen.open(Path(folder), threads, workers, precision)
+    return Network(about, chosen.name, precision, session)
 
 
 def _first_installed(engines: Iterable[str]) -> str:

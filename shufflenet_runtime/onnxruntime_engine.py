@@ -12,8 +12,10 @@ class OnnxRuntime(Engine):
 
     name, format, model = 'onnxruntime', 'onnx', 'model.onnx'
     files = (model,)
+    # of int8 the file says all
+    precisions = ('fp32', 'int8')
 
-    def load(self, path: Path, threads: int, workers: int) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         import onnxruntime
 

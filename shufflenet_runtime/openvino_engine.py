@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 
 from .engine import Engine
+from .precision import PRECISIONS
 from .sessions import Outputs, Session
+
+# of int8 what is not quantised stays in float32
+_HINTS = dict(fp32='f32', fp16='f16', bf16='bf16', int8='f32')
 
 
 @cache
@@ -25,14 +29,20 @@ class OpenVino(Engine):
 
     name, format, model = 'openvino', 'openvino', 'model.xml'
     files = (model, 'model.bin')
+    precisions = PRECISIONS
 
-    def load(self, path: Path, threads: int, workers: int) -> Session:
+    def known_to_processor(self) -> tuple[str, ...]:
+        """float32 and int8 always, the others where there are instructions for them."""
+        found = _core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+        return tuple(p for p in PRECISIONS if p in ('fp32', 'int8') or p.upper() in found)
+
+    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
         """A session with a stream for each worker."""
         import openvino
 
-        # float32 also where the processor has a faster type
+        # by itself it takes the fastest type that the processor has
         settings = {
-            'INFERENCE_PRECISION_HINT': 'f32',
+            'INFERENCE_PRECISION_HINT': _HINTS[precision],
             'NUM_STREAMS': workers,
             'INFERENCE_NUM_THREADS': threads * workers,
         }

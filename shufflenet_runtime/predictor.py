@@ -27,6 +27,7 @@ class Predictor:
     Attributes:
         labels: names of the classes, or None where the checkpoint did not tell them.
         engine: name of the engine.
+        precision: in which numbers it computes, ``'fp32'``, ``'fp16'``, ``'bf16'`` or ``'int8'``.
 
     Raises:
         DataError: there is no exported network, or it is damaged.
@@ -44,7 +45,8 @@ class Predictor:
         if threads < 0 or workers < 1:
             raise ConfigError(f'threads={threads} must be 0 or more, workers={workers} 1 or more.')
         self._network = open_network(path, (self.kind,), engine, threads, workers)
-        self.engine, self._workers = self._network.engine, workers
+        self.engine, self.precision = self._network.engine, self._network.precision
+        self._workers = workers
         self.labels: list[str] | None = self._network.about['labels']
 
     def __call__(self, image: Image) -> Any:

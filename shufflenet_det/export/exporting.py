@@ -9,7 +9,9 @@ from typing import Any
 
 from shufflenet_runtime.description import write_description
 from shufflenet_runtime.engines import ENGINES, FORMATS
+from shufflenet_runtime.precision import FLOAT
 
+import numpy as np
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -22,30 +24,34 @@ from ..compat.checkpoint import CheckpointError
 from ..engine.hooks import keys_of, require_complete
 from ..evaluation.report import sha256_of, versions
 from ..weights import check_preprocessing
+from .accuracy import Loss, Precision, measure, require_small
+from .calibration import calibration_images
+from .evaluated import ExportedModel
 from .networks import IMAGE, Exportable, exportable, labels_of
 from .onnx_writer import OPSET
 from .pictures import from_files
 from .resizing import read_resize
 from .validation import Checked, choose_pictures, largest, open_and_check
-from .writers import PACKAGES, WRITERS, require_writer
+from .writers import PACKAGES, WRITERS, require_writer, rewrites_of
 
 RECORDED = (*ENGINES, *PACKAGES, 'opencv-python-headless', 'opencv-python', 'pillow')
 """Packages whose versions an exported folder records."""
 
 
-def check_request(out: str | Path, formats: Sequence[str]) -> Path:
+def check_request(out: str | Path, formats: Sequence[str], precision: str = FLOAT) -> Path:
     """Refuse what cannot work before anything is loaded.
 
     Args:
         out: folder to make.
         formats: names of :data:`shufflenet_runtime.engines.FORMATS`.
+        precision: of :data:`shufflenet_runtime.precision.PRECISIONS`.
 
     Returns:
         The folder.
 
     Raises:
         ConfigError: the folder exists or cannot be made, or a format is unknown.
-        EngineError: an engine is not installed.
+        EngineError: an engine is not installed, or lacks the precision.
     """
     out = Path(out)
     for name in formats:
@@ -54,7 +60,7 @@ def check_request(out: str | Path, formats: Sequence[str]) -> Path:
     if out.exists():
         raise ConfigError(f'{out} exists: choose another folder with --out, or remove it.')
     for name in formats:
-        require_writer(name)
+        require_writer(name, precision)
     check_writable(out.absolute().parent, '--out')
     return out
 
@@ -88,8 +94,12 @@ def export(
     formats: Sequence[str] = ('onnx',),
     images: Sequence[str | Path] = (),
     backbone_only: bool = False,
-) -> dict[str, list[Checked]]:
+    precision: Precision | None = None,
+) -> dict[str, list[Checked] | Loss]:
     """Export a trained network, compare it with PyTorch in each engine, and keep it if it agrees.
+
+    In float32 its results on pictures must be PyTorch's, in other precisions its figure on the
+    validation set of the config must be nearly as good.
 
     Args:
         cfg: its config, read from ``config_path``.
@@ -99,6 +109,7 @@ def export(
         formats: names of :data:`shufflenet_runtime.engines.FORMATS`.
         images: pictures and folders of pictures to compare with; by default rendered scenes.
         backbone_only: whether to export the backbone alone.
+        precision: float32 by default.
 
     Returns:
         What was compared, by engine.
@@ -107,31 +118,57 @@ def export(
         ConfigError: the config, or the folder, does not allow it.
         CheckpointError: the checkpoint does not belong to the config.
         EngineError: an engine is missing, or cannot load the network.
-        ExportError: the network cannot be exported, or does not agree with PyTorch.
+        ExportError: the network cannot be exported, does not agree with PyTorch, or loses too much.
+        DataError: the images to calibrate with are none, too few, or of another kind.
     """
-    out = check_request(out, formats)
+    precision = precision or Precision()
+    out = check_request(out, formats, precision.name)
+    if backbone_only and precision.name != FLOAT:
+        raise ConfigError(
+            f'a backbone alone has no mAP or top-1 by which the loss of {precision.name} could be '
+            f'measured: export it in fp32, or the whole network.'
+        )
     resize = read_resize(cfg)
     model, loaded = load_model(cfg, checkpoint)
     source = exportable(model, labels_of(cfg, loaded), resize, backbone_only)
     channels = source.description['channels']
-    pictures = choose_pictures(source, resize, list(from_files(images, resize, channels)))
+    chosen: Sequence[np.ndarray] = ()
+    if precision.name == 'int8':
+        chosen = calibration_images(cfg, source, resize, precision.calibrate)
+    if precision.name == FLOAT:
+        pictures = choose_pictures(source, resize, list(from_files(images, resize, channels)))
+    else:
+        expected = measure(model, cfg)
     engines = [FORMATS[name] for name in formats]
     # beside the folder to be, so that it can be renamed
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.absolute().parent))
     try:
         for name in formats:
-            WRITERS[name](source, partial)
-        checked = {e.name: open_and_check(source, e, partial, pictures) for e in engines}
+            rewrites = rewrites_of(name, precision.name)
+            WRITERS[name](source, partial, rewrites, precision.name, chosen)
         content = _description(source, cfg, config_path, checkpoint, resize)
         content['engines'] = {
             e.name: dict(
                 format=e.format,
                 model=e.model,
                 files=list(e.files_of(source.kind)),
-                validation=largest(checked[e.name]),
+                precision=precision.name,
             )
             for e in engines
         }
+        checked: dict[str, list[Checked] | Loss] = {}
+        for engine in engines:
+            about = content['engines'][engine.name]
+            if precision.name == FLOAT:
+                checked[engine.name] = open_and_check(source, engine, partial, pictures)
+                about['validation'] = largest(checked[engine.name])
+                continue
+            write_description(partial, content)
+            found = measure(ExportedModel(str(partial), engine.name), cfg)
+            loss = checked[engine.name] = Loss(engine.name, precision.name, expected, found)
+            if not precision.keep_anyway:
+                require_small(loss, engine, precision.max_loss)
+            about['loss'] = loss.record()
         write_description(partial, content)
         # the folder of mkdtemp is for its owner only
         partial.chmod(0o777 & ~_umask())

@@ -16,10 +16,13 @@ from shufflenet_runtime.ncnn_engine import (
     ROI_MODEL,
     SETTINGS,
 )
+from shufflenet_runtime.precision import FLOAT
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..common.errors import ConfigError
 from .detector import PlainDetector
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
@@ -36,36 +39,68 @@ ROIS = 'rois'
 _HEIGHT_WIDTH = ('3=', '4=')
 
 
-def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
+def check_precision(precision: str) -> None:
+    """Refuse int8.
+
+    Raises:
+        ConfigError: ncnn's package has no tools for it.
+    """
+    if precision == 'int8':
+        raise ConfigError(
+            "--precision int8: ncnn quantises by its tools ncnn2table and ncnn2int8, which are in "
+            'none of its Python packages. Take --precision fp16, or --format openvino or onnx.'
+        )
+
+
+def write(
+    source: Exportable,
+    folder: Path,
+    rewrites: Sequence[Rewrite] = REWRITES,
+    precision: str = FLOAT,
+    images: Sequence[np.ndarray] = (),
+) -> None:
     """Write ``model.ncnn.param`` and ``model.ncnn.bin``; of a detector these and three more.
+
+    Args:
+        source: the network.
+        folder: for the files.
+        rewrites: what to change for the engine.
+        precision: ``'fp32'``, or ``'fp16'`` for weights of 16 bits.
+        images: none are needed.
 
     Raises:
         ExportError: pnnx cannot convert it, or makes of it what ncnn does not know.
     """
     network = rewritten(source.network, rewrites) if rewrites else source.network
-    images = torch.from_numpy(random_images(source)).float()
+    example = torch.from_numpy(random_images(source)).float()
+    halves = precision == 'fp16'
     if isinstance(network, PlainDetector):
-        _write_two_stage(network, images, folder)
+        _write_two_stage(network, example, folder, halves)
     else:
-        convert(network, images, IMAGE, list(source.outputs), folder / MODEL)
+        convert(network, example, IMAGE, list(source.outputs), folder / MODEL, halves)
 
 
-def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path) -> None:
+def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path, halves: bool) -> None:
     features = FeatureNetwork(detector).eval()
     with torch.no_grad():
         channels = features(images)[0].shape[1]
     levels, anchors = range(features.levels), range(len(detector.propose.strides))
     names = [f'{LEVEL}{i}' for i in levels]
     names += [f'{name}{i}' for name in (LOGITS, DELTAS) for i in anchors]
-    convert(features, images, IMAGE, names, folder / MODEL)
+    convert(features, images, IMAGE, names, folder / MODEL, halves)
     rois = RoINetwork(detector.detect, channels).eval()
-    convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], folder / ROI_MODEL)
+    convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], folder / ROI_MODEL, halves)
     settings = json.dumps(describe(detector, rois.rows), indent=2)
     (folder / SETTINGS).write_text(settings + '\n', encoding='utf-8')
 
 
 def convert(
-    network: nn.Module, example: Tensor, name: str, outputs: Sequence[str], path: Path
+    network: nn.Module,
+    example: Tensor,
+    name: str,
+    outputs: Sequence[str],
+    path: Path,
+    halves: bool = False,
 ) -> None:
     """Write a network.
 
@@ -78,6 +113,7 @@ def convert(
         name: of its input.
         outputs: names of its results.
         path: the ``.param``; the ``.bin`` goes beside it.
+        halves: whether the weights are written in 16 bits.
     """
     import pnnx
 
@@ -89,7 +125,7 @@ def convert(
         warnings.simplefilter('ignore')
         torch.jit.trace(network, example, check_trace=False).save(f'{work}/model.pt')
         process = subprocess.run(
-            [pnnx.EXEC_PATH, 'model.pt', 'fp16=0', *map(_input_shape, ('', '2'), shapes)],
+            [pnnx.EXEC_PATH, 'model.pt', f'fp16={halves:d}', *map(_input_shape, ('', '2'), shapes)],
             cwd=work, capture_output=True, text=True, check=False,
         )  # fmt: skip
         made = [Path(work, f'model.ncnn.{kind}') for kind in ('param', 'bin')]

@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
+from shufflenet_runtime.precision import FLOAT
 
+import numpy as np
 import torch
 
 from .dimensions import name_dimensions
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
+from .quantising import quantise_onnx
 from .rewrites import (
+    DENSE,
     ORDERS,
+    PLAIN_PIXELS,
     Rewrite,
     align_bottlenecks,
     fill_groups,
@@ -34,15 +39,25 @@ REWRITES = (
     Rewrite('groups of a multiple of 16 channels', fill_groups),
 )
 """In the order in which they are done."""
+LOW_REWRITES = dict(int8=(REWRITES[0], PLAIN_PIXELS, *DENSE))
+"""By precision."""
 
 
-def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
+def write(
+    source: Exportable,
+    folder: Path,
+    rewrites: Sequence[Rewrite] = REWRITES,
+    precision: str = FLOAT,
+    images: Sequence[np.ndarray] = (),
+) -> None:
     """Write ``model.onnx``.
 
     Args:
         source: the network.
         folder: for the file.
         rewrites: what to change for the engine.
+        precision: ``'fp32'`` or ``'int8'``.
+        images: of int8 those to calibrate with.
 
     Raises:
         ExportError: an operator has no counterpart in ONNX, or the file is not valid.
@@ -51,7 +66,7 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
 
     network = rewritten(source.network, rewrites)
     path = folder / OnnxRuntime.model
-    images = random_images(source)
+    example = torch.from_numpy(random_images(source))
     with warnings.catch_warnings(), torch.no_grad():
         # the exporter that follows what the code does is deprecated for one that reads it; this
         # code is written for the first
@@ -59,7 +74,7 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
         try:
             torch.onnx.export(
                 network,
-                (torch.from_numpy(images),),
+                (example,),
                 str(path),
                 dynamo=False,
                 opset_version=OPSET,
@@ -78,6 +93,8 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
     foreign = sorted({node.domain for node in model.graph.node} - {'', 'ai.onnx'})
     if foreign:
         raise ExportError(f'the exported network has operators that are not ONNX: {foreign}.')
+    if precision == 'int8':
+        quantise_onnx(path, IMAGE, images)
 
 
 def _dicts(outputs: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:

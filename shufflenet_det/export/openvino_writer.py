@@ -6,25 +6,46 @@ from xml.etree import ElementTree
 
 from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
 from shufflenet_runtime.openvino_engine import OpenVino
+from shufflenet_runtime.precision import FLOAT
+
+import numpy as np
 
 from . import onnx_writer
 from .errors import ExportError
 from .networks import Exportable
 from .operators import first_of_equal
-from .rewrites import ORDERS, Rewrite, read_planes
+from .quantising import quantise_openvino, require_nncf
+from .rewrites import DENSE, ORDERS, PLAIN_PIXELS, Rewrite, read_planes
 
 PACKAGES = ('onnx',)
 REWRITES = (ORDERS, Rewrite('first convolution on planes', layers=read_planes))
 """In the order in which they are done."""
+LOW_REWRITES = dict.fromkeys(('fp16', 'bf16', 'int8'), (PLAIN_PIXELS, *DENSE))
+"""By precision."""
 
 
-def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
+def check_precision(precision: str) -> None:
+    """Import the quantiser, if there is to be one."""
+    if precision == 'int8':
+        require_nncf()
+
+
+def write(
+    source: Exportable,
+    folder: Path,
+    rewrites: Sequence[Rewrite] = REWRITES,
+    precision: str = FLOAT,
+    images: Sequence[np.ndarray] = (),
+) -> None:
     """Write ``model.xml`` and ``model.bin``.
 
     Args:
         source: the network.
         folder: for the files.
         rewrites: what to change for the engine.
+        precision: of :data:`shufflenet_runtime.precision.PRECISIONS`. The engine computes in 16
+            bits when it is told to; in the file the weights have 16 then, too.
+        images: of int8 those to calibrate with.
 
     Raises:
         ExportError: it cannot be written as ONNX, or OpenVINO cannot convert that.
@@ -37,7 +58,10 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
             onnx_writer.write(source, Path(work), rewrites)
         try:
             model = openvino.convert_model(str(Path(work) / OnnxRuntime.model))
-            openvino.save_model(model, str(path), compress_to_fp16=False)
+            if precision == 'int8':
+                model = quantise_openvino(model, images)
+            halves = precision in ('fp16', 'bf16')
+            openvino.save_model(model, str(path), compress_to_fp16=halves)
         # its exceptions have no class of their own
         except RuntimeError as error:
             raise ExportError(f'OpenVINO cannot convert this network: {error}') from None

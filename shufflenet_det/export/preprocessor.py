@@ -17,6 +17,7 @@ class PlainPreprocessor(nn.Module):
         preprocessor: of a detector or a classifier of this package.
 
     Attributes:
+        subtracts: whether their mean is subtracted from images; nothing is where it is zero.
         divides: whether images are divided by their standard deviation; the first convolution may
             do it instead.
     """
@@ -24,7 +25,7 @@ class PlainPreprocessor(nn.Module):
     def __init__(self, preprocessor: ImgDataPreprocessor | ClassifierPreprocessor) -> None:
         super().__init__()
         self.normalises = getattr(preprocessor, '_enable_normalize', True)
-        self.divides = self.normalises
+        self.subtracts = self.divides = self.normalises
         if self.normalises:
             for name in ('mean', 'std'):
                 self.register_buffer(name, getattr(preprocessor, name), persistent=False)
@@ -34,7 +35,7 @@ class PlainPreprocessor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Images (N, 3, H, W) of uint8 to float32, padded at the right and at the bottom."""
         image = image.float()
-        if self.normalises:
+        if self.subtracts:
             image = image - self.mean
         if self.divides:
             image = image / self.std

@@ -99,6 +99,27 @@ def fill_groups(network: nn.Module) -> None:
         unit.widen_groups(_BLOCK, _MOST_FILLING)
 
 
+def make_dense(network: nn.Module) -> None:
+    """Pointwise convolutions without groups and shuffle, whose channels then need no reorder."""
+    for unit in plain_units(network):
+        unit.make_dense()
+
+
+def join_branches(network: nn.Module) -> None:
+    """Units of stride 2 as three convolutions: no pooling, and nothing to put side by side."""
+    for unit in plain_units(network):
+        unit.join_branches()
+
+
+def skip_normalisation(network: nn.Module) -> None:
+    """Nothing is subtracted where the mean is zero, and nothing divided by one."""
+    preprocess: PlainPreprocessor = network.preprocess
+    if preprocess.normalises and not preprocess.mean.any():
+        preprocess.subtracts = False
+    if preprocess.divides and (preprocess.std == 1).all():
+        preprocess.divides = False
+
+
 def read_planes(ir: Element) -> None:
     """First convolutions that read an image as it comes, a plane for each colour.
 
@@ -111,4 +132,10 @@ def read_planes(ir: Element) -> None:
             layer.find('data').set('PrimitivesPriority', 'cpu:jit_avx512,cpu:jit_avx2')
 
 
+PLAIN_PIXELS = Rewrite('no normalisation where it changes nothing', skip_normalisation)
+DENSE = (
+    Rewrite('dense 1x1 convolutions with the shuffle absorbed', make_dense),
+    Rewrite('units of stride 2 as three convolutions', join_branches),
+)
+"""Three times the products, which instructions for 8 and 16 bits make up for."""
 ORDERS = Rewrite('shuffle of the first unit in its convolution', take_orders)

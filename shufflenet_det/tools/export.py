@@ -1,6 +1,7 @@
 """Export a trained detector or classifier for engines other than PyTorch.
 
 python tools/export.py CONFIG CHECKPOINT --out DIR [--format onnx openvino] [--images FILE ...]
+python tools/export.py CONFIG CHECKPOINT --out DIR --format openvino --precision int8
 """
 import argparse
 
@@ -8,8 +9,11 @@ from shufflenet_det.common.config import load_config
 from shufflenet_det.common.tables import Column, Table, as_text
 from shufflenet_det.engine import setup
 from shufflenet_det.export import FORMATS, export
+from shufflenet_det.export.accuracy import MAX_LOSS, Loss, Precision
+from shufflenet_det.export.calibration import LEAST, MOST
 from shufflenet_det.export.exporting import check_request
 from shufflenet_det.export.validation import Checked
+from shufflenet_runtime.precision import FLOAT, PRECISIONS
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,9 +30,34 @@ def parse_args() -> argparse.Namespace:
         '--images', nargs='+', default=[], metavar='FILE',
         help='images, or folders of images, to compare with; by default rendered scenes',
     )  # fmt: skip
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, default=FLOAT,
+        help='numbers to compute in; other than fp32 the loss on the validation set of the config '
+        'is measured (default fp32)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--calibrate', nargs='+', default=[], metavar='DIR',
+        help=f'for int8: {LEAST} to {MOST} images such as the network will see (default: the '
+        'training set of the config)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--max-loss', type=float, default=MAX_LOSS, metavar='LOSS',
+        help='most mAP, or top-1 accuracy, that a precision may lose (default %(default)s)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--keep-anyway', action='store_true', help='keep what loses more, and record the loss'
+    )
     parser.add_argument('--backbone-only', action='store_true', help='export the backbone alone')
     setup.add_cfg_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.calibrate and args.precision != 'int8':
+        parser.error(f'--calibrate: {args.precision} needs no images, only int8 does')
+    if args.images and args.precision != FLOAT:
+        parser.error(
+            f'--images: {args.precision} is compared on the validation set of the config, in mAP '
+            'or top-1'
+        )
+    return args
 
 
 COLUMNS = (
@@ -55,10 +84,15 @@ def table(engine: str, checked: list[Checked]) -> Table:
 
 def main() -> None:
     args = parse_args()
-    check_request(args.out, args.format)
+    check_request(args.out, args.format, args.precision)
     cfg = load_config(args.config, args.cfg_options)
     checked = export(
-        cfg, args.config, args.checkpoint, args.out, args.format, args.images, args.backbone_only
-    )
-    print(as_text([table(engine, rows) for engine, rows in checked.items()]))
+        cfg, args.config, args.checkpoint, args.out, args.format, args.images, args.backbone_only,
+        Precision(args.precision, args.calibrate, args.max_loss, args.keep_anyway),
+    )  # fmt: skip
+    tables = [
+        found.table() if isinstance(found, Loss) else table(engine, found)
+        for engine, found in checked.items()
+    ]
+    print(as_text(tables))
     print(f'wrote {args.out}')

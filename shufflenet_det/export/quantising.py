@@ -1,0 +1,85 @@
+"""Networks in int8, by the quantisers that the engines come with.
+
+Weights have a scale for each channel, what goes between layers has one for all of it, found on
+calibration images. What is quantised are the networks proper; what a detector does with their
+results, from proposals to boxes, stays in float32.
+"""
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shufflenet_runtime.packages import require
+
+import numpy as np
+
+EXTRA = 'the extra quantize of shufflenet_det'
+# what quantised operators ONNX Runtime has that pay
+_OPERATORS = ('Conv', 'Gemm', 'MatMul', 'Add', 'AveragePool', 'MaxPool', 'Concat')
+# modules of the exported network whose layers are networks
+_NETWORKS = ('/backbone/', '/neck/', '/head/', '/propose/head/', '/detect/shared/', '/detect/head/')
+
+
+def require_nncf() -> Any:
+    """Import NNCF.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    return require('nncf', 'nncf', EXTRA)
+
+
+def quantise_openvino(model: Any, images: Sequence[np.ndarray], keep: Sequence[str] = ()) -> Any:
+    """An OpenVINO model in int8.
+
+    Args:
+        model: ``openvino.Model`` of float32.
+        images: inputs (1, 3, H, W) of uint8.
+        keep: patterns of names of layers that stay in float32.
+    """
+    nncf = require_nncf()
+    nncf.set_log_level(logging.ERROR)
+    types = nncf.IgnoredScope(patterns=list(keep), validate=False) if keep else None
+    return nncf.quantize(
+        model, nncf.Dataset(images), subset_size=len(images), ignored_scope=types,
+        # weights and activations alike around zero, which the int8 kernels want
+        preset=nncf.QuantizationPreset.PERFORMANCE,
+    )  # fmt: skip
+
+
+class _Reader:
+    """Calibration images for ONNX Runtime."""
+
+    def __init__(self, name: str, images: Sequence[np.ndarray]) -> None:
+        self._left = iter([{name: image} for image in images])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._left, None)
+
+
+def quantise_onnx(path: Path, name: str, images: Sequence[np.ndarray]) -> None:
+    """Make an ONNX file one of int8 (QDQ).
+
+    Args:
+        path: the file, which is replaced.
+        name: of its input.
+        images: inputs (1, 3, H, W) of uint8.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    model = onnx.load(str(path))
+    outside = [node.name for node in model.graph.node if not node.name.startswith(_NETWORKS)]
+    logger = logging.getLogger()
+    level = logger.level
+    # it recommends a preprocessing that the export has done
+    logger.setLevel(logging.ERROR)
+    try:
+        quantize_static(
+            model, str(path), _Reader(name, images), quant_format=QuantFormat.QDQ,
+            per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax, op_types_to_quantize=list(_OPERATORS),
+            nodes_to_exclude=outside,
+        )  # fmt: skip
+    finally:
+        logger.setLevel(level)
