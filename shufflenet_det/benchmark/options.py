@@ -88,6 +88,18 @@ def add_detector_options(command: argparse.ArgumentParser) -> None:
     _add_speed_options(command, '300x400')
 
 
+def add_exported_options(command: argparse.ArgumentParser) -> None:
+    """The options of ``exported``."""
+    add = command.add_argument
+    add('folders', nargs='+', metavar='DIR', help='of tools/export.py, of one network')
+    add('--size', nargs='+', type=height_and_width, default=[], metavar='N|HxW',
+        help='pixels of their input, which is noise then')
+    add('--images', nargs='+', default=[], metavar='FILE',
+        help='instead: the first of these images, resized as the network wants it')
+    add('--threads', type=positive, default=1, help='default %(default)s')
+    _add_report(command)
+
+
 def add_engine_options(command: argparse.ArgumentParser) -> None:
     """The options of ``engines``."""
     add = command.add_argument

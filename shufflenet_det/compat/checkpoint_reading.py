@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from shufflenet_runtime.description import is_exported, read_description
+
 import torch
 from mmengine.logging import print_log
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -106,6 +108,7 @@ def read_checkpoint(source: str | os.PathLike | bytes, map_location: MapLocation
 
 
 def _check_path(path: Path, name: str) -> None:
+    _refuse_exported(path, name)
     if path.is_dir():
         files = ', '.join(sorted(p.name for p in path.glob('*.pth'))[:5])
         raise CheckpointError(f'{name} is a folder, not a checkpoint. '
@@ -123,6 +126,22 @@ def _check_path(path: Path, name: str) -> None:
         f'checkpoint {name} can not be found. '
         + (f'In that folder there is: {", ".join(similar)}' if similar
            else 'There is no checkpoint in that folder.'))
+
+
+def _refuse_exported(path: Path, name: str) -> None:
+    """Refuse an exported network, a folder or a file of it: its weights are other ones."""
+    folder = path if path.is_dir() else path.parent
+    if not is_exported(folder):
+        return
+    about = read_description(folder)
+    files = {file for engine in about['engines'].values() for file in engine['files']}
+    if path != folder and path.name not in files:
+        return
+    kinds = sorted({engine.get('precision', 'fp32') for engine in about['engines'].values()})
+    made_of = about.get('source', {}).get('checkpoint', 'that it was made of')
+    raise CheckpointError(
+        f'{name} is an exported network ({", ".join(kinds)}), which cannot be trained or loaded '
+        f'into a model: take the checkpoint that it was made of, {made_of}.')
 
 
 def _read(file: BinaryIO, name: str, map_location: MapLocation) -> Any:

@@ -4,13 +4,14 @@ python tools/benchmark.py input [--data DIR | --config CONFIG] [--images N] [--r
 python tools/benchmark.py backbone NAME ... [--batch N ...] [--size N ...] [--threads N ...]
 python tools/benchmark.py detector CONFIG ... [--peer-backbone mmpretrain] [--size HxW ...]
 python tools/benchmark.py engines [--engine NAME ...] [--network NAME ...] [--detectors N ...]
+python tools/benchmark.py exported DIR ... [--size HxW ... | --images FILE ...]
 """
 import argparse
 import logging
 import tempfile
 from pathlib import Path
 
-from shufflenet_det.benchmark import engine_speed, speed_report
+from shufflenet_det.benchmark import engine_speed, exported, speed_report
 from shufflenet_det.benchmark.ablation import ablated
 from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import (
@@ -25,6 +26,7 @@ from shufflenet_det.benchmark.options import (
     add_backbone_options,
     add_detector_options,
     add_engine_options,
+    add_exported_options,
     add_input_options,
 )
 from shufflenet_det.benchmark.speed import all_settings
@@ -61,6 +63,12 @@ def parse_args() -> argparse.Namespace:
     )
     add_engine_options(command)
     command.set_defaults(run=measure_engines)
+
+    command = commands.add_parser(
+        'exported', help='exported folders of one network in several precisions, side by side'
+    )
+    add_exported_options(command)
+    command.set_defaults(run=measure_exported)
     return parser.parse_args()
 
 
@@ -122,6 +130,13 @@ def measure_engines(args: argparse.Namespace) -> None:
         found = engine_speed.measure_detectors(args.detectors, *common)
         rows, tables = rows + found, tables + engine_speed.detector_tables(found)
     report(args, tables, rows)
+
+
+def measure_exported(args: argparse.Namespace) -> None:
+    rows = exported.measure_exported(
+        args.folders, args.size, args.images, args.threads, args.rounds, args.warmup
+    )
+    report(args, exported.exported_tables(rows), rows)
 
 
 def report(args: argparse.Namespace, tables: list, rows: list[dict]) -> None:

@@ -13,7 +13,10 @@ from shufflenet_det.export.rewrites import (
     fill_groups,
     fill_stem,
     fold_division,
+    join_branches,
+    make_dense,
     rewritten,
+    skip_normalisation,
     take_orders,
 )
 from shufflenet_det.export.writers import REWRITES, WRITERS
@@ -73,6 +76,41 @@ def test_each_rewrite_of_a_network_gives_the_same(options):
     for change in NETWORK_REWRITES:
         assert_same(network, rewritten(network, [Rewrite('', change)]))
     assert_same(network, rewritten(network, [Rewrite('', change) for change in NETWORK_REWRITES]))
+
+
+@pytest.mark.parametrize('options', VARIANTS, ids=str)
+def test_dense_units_give_the_same(options):
+    network = random_backbone(out_indices=(1, 2, 3), **options)
+    dense = [Rewrite('', make_dense), Rewrite('', join_branches)]
+    for before in ([], [Rewrite('', align_bottlenecks), Rewrite('', fill_stem)]):
+        for count in (1, 2):
+            changed = rewritten(network, [*before, *dense[:count]])
+            assert_same(network, changed)
+            units = list(plain_units(changed))
+            # there is nothing left to bring into another order
+            assert all(unit.order is None for unit in units)
+            assert all(conv.groups == 1 for u in units for conv in (u.compress, u.expand))
+            joined = [unit._joined for unit in units if unit.avgpool is not None]
+            assert joined == [count == 2 and not options.get('with_se')] * 3
+
+
+def test_branches_with_another_activation_than_relu_stay_apart():
+    network = random_backbone(groups=3, widen_factor=0.25, act_cfg=dict(type='HSwish'))
+    changed = rewritten(network, [Rewrite('', make_dense), Rewrite('', join_branches)])
+    assert not any(unit._joined for unit in plain_units(changed))
+    assert_same(network, changed)
+
+
+def test_pixels_are_normalised_only_where_that_changes_them():
+    network = random_backbone(groups=3, widen_factor=0.25)
+    change = [Rewrite('', skip_normalisation)]
+    kept = rewritten(network, change).preprocess
+    assert kept.subtracts and kept.divides
+    network.preprocess.mean.zero_()
+    network.preprocess.std.fill_(1)
+    changed = rewritten(network, change)
+    assert not (changed.preprocess.subtracts or changed.preprocess.divides)
+    assert_same(network, changed)
 
 
 def test_rewrites_do_what_they_say():
