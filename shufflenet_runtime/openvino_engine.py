@@ -15,6 +15,17 @@ _HINTS = dict(fp32='f32', fp16='f16', bf16='bf16', int8='f32')
 
 
 @cache
+def _adds_in_16_bits() -> bool:
+    """Whether this is an x86 processor that adds the products of bytes in 16 bits: large ones are
+    cut off there. Those with VNNI add in 32, as does ARM. Linux alone tells."""
+    try:
+        words = set(Path('/proc/cpuinfo').read_text().split())
+    except OSError:
+        return False
+    return 'sse2' in words and not words & {'avx512_vnni', 'avx_vnni'}
+
+
+@cache
 def _core() -> Any:
     # One for the process, and for good: each has an alternate stack for signals, and leaves that of
     # another one behind when it goes. The next signal, such as the end of a worker process that
@@ -32,9 +43,12 @@ class OpenVino(Engine):
     precisions = PRECISIONS
 
     def known_to_processor(self) -> tuple[str, ...]:
-        """float32 and int8 always, the others where there are instructions for them."""
+        """float32 always, the others where there are instructions for them."""
         found = _core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
-        return tuple(p for p in PRECISIONS if p in ('fp32', 'int8') or p.upper() in found)
+        known = [p for p in PRECISIONS if p == 'fp32' or p.upper() in found]
+        if _adds_in_16_bits():
+            known.remove('int8')
+        return tuple(known)
 
     def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
         """A session with a stream for each worker."""
