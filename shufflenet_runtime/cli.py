@@ -38,7 +38,7 @@ class Options:
     threads: int
     workers: int
     max_frames: int | None
-    time: bool
+    time: bool = False
 
 
 @dataclass(frozen=True)

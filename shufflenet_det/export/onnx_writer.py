@@ -32,6 +32,7 @@ OPSET = 17
 PACKAGES = ('onnx',)
 REWRITES = (
     Rewrite('names for the dimensions', graph=name_dimensions),
+    PLAIN_PIXELS,
     Rewrite('division in the first convolution', fold_division),
     ORDERS,
     Rewrite('bottlenecks of a multiple of 4 channels', align_bottlenecks),

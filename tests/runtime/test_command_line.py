@@ -1,5 +1,6 @@
 """python -m shufflenet_runtime, in a process in which torch and MMDetection cannot be imported."""
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,7 +75,17 @@ def test_detections_are_printed(work):
     )
     assert output[1] == output[3] == 'pictures/1.png: first 0.78 at 0 0 80 60'
     assert output[2] == 'pictures/2.png: nothing'
-    assert output[4].startswith('4 images with onnxruntime')
+    assert output[4].startswith('4 images with onnxruntime in fp32, ')
+
+
+def test_time_is_that_of_images_after_the_first(work):
+    output = run(work, 'exported', 'pictures', '--time').stdout
+    assert re.search(r'latency: median \d+\.\d\d ms, quartiles .* of 2 images after', output)
+    assert cli.latency([0.5, 0.001, 0.002, 0.003]) == (
+        'latency: median 2.00 ms, quartiles 1.50 and 2.50 ms, of 3 images after the first '
+        '(500.00 ms)'
+    )
+    assert 'there is no other' in cli.latency([0.5]) and 'no image' in cli.latency([])
 
 
 def test_json_holds_every_image(work):
