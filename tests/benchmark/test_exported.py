@@ -1,0 +1,53 @@
+"""Exported folders beside each other."""
+import json
+from pathlib import Path
+
+from shufflenet_det.benchmark.exported import exported_tables, measure_exported
+from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.tables import as_text
+
+import cv2
+import numpy as np
+import pytest
+
+from ..runtime.networks import write_classifier
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """A network in float32, and the same that says it is another precision with a loss."""
+    names = [str(write_classifier(tmp_path / name)) for name in ('full', 'low')]
+    path = Path(names[1], 'deploy.json')
+    about = json.loads(path.read_text())
+    about['engines']['onnxruntime'] |= dict(
+        precision='int8', loss=dict(figure='top-1', images=9, expected=0.75, found=0.5, loss=0.25)
+    )
+    path.write_text(json.dumps(about))
+    return names
+
+
+def test_folders_are_timed_beside_the_fastest_in_fp32(folders):
+    rows = measure_exported(folders, [(20, 30), (40, 50)], [], 1, 3, 1)
+    assert [(row['name'], row['size'], row['dtype']) for row in rows] == [
+        (name, size, dtype)
+        for size in ('20x30', '40x50')
+        for name, dtype in (('full', 'fp32'), ('low', 'int8'))
+    ]
+    full, low = rows[:2]
+    assert 'speedup' not in full and low['speedup'] > 0
+    assert low['figure'] == 0.5 and low['loss'] == 0.25 and full['figure'] is None
+    size = Path(folders[0], 'model.onnx').stat().st_size
+    assert full['megabytes'] == pytest.approx(size / 1e6)
+    text = as_text(exported_tables(rows))
+    assert 'mAP or top-1' in text and text.count('Exported networks') == 2
+
+
+def test_folders_are_timed_on_an_image(folders, tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((24, 36, 3), np.uint8))
+    (row, _) = measure_exported(folders, [], [str(tmp_path / 'a.png')], 1, 2, 1)
+    assert row['size'] == '24x36'
+
+
+def test_networks_are_timed_on_something(folders):
+    with pytest.raises(ConfigError, match='--size or --images'):
+        measure_exported(folders, [], [], 1, 2, 1)
