@@ -40,7 +40,7 @@ REWRITES = (
     Rewrite('groups of a multiple of 16 channels', fill_groups),
 )
 """In the order in which they are done."""
-LOW_REWRITES = dict(int8=(REWRITES[0], PLAIN_PIXELS, *DENSE))
+LOW_REWRITES = dict(int8=(REWRITES[0], PLAIN_PIXELS, ORDERS, DENSE))
 """By precision."""
 
 

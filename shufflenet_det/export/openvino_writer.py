@@ -20,7 +20,7 @@ from .rewrites import DENSE, ORDERS, PLAIN_PIXELS, Rewrite, read_planes
 PACKAGES = ('onnx',)
 REWRITES = (PLAIN_PIXELS, ORDERS, Rewrite('first convolution on planes', layers=read_planes))
 """In the order in which they are done."""
-LOW_REWRITES = dict.fromkeys(('fp16', 'bf16', 'int8'), (PLAIN_PIXELS, *DENSE))
+LOW_REWRITES = dict.fromkeys(('fp16', 'bf16', 'int8'), (PLAIN_PIXELS, ORDERS, DENSE))
 """By precision."""
 
 

@@ -27,7 +27,6 @@ class PlainUnit(nn.Module):
         self.se, self.act = unit.se, unit.act
         self.avgpool = unit.avgpool if unit.stride == 2 else None
         self._pooled = self.compress.in_channels
-        self._joined = False
         self.order: Tensor | None = None
         if unit.shuffle_groups > 1:
             channels = torch.arange(self.depthwise.out_channels).view(1, -1, 1, 1)
@@ -40,8 +39,6 @@ class PlainUnit(nn.Module):
             # one Gather; as Reshape, Transpose and Reshape it needs the shapes of the image
             out = out.index_select(1, self.order)
         out = self.se(self.expand(out))
-        if self._joined:
-            return self.act(out)
         if self.avgpool is None:
             return self.act(x + out)
         pooled = self.avgpool(x)
@@ -58,49 +55,19 @@ class PlainUnit(nn.Module):
             replace_weights(conv, conv.weight[self.order], _chosen(conv.bias, self.order))
         self.order = None
 
-    def make_dense(self) -> None:
-        """Make the 1x1 convolutions dense, with zeros in the place of groups, and let the expanding
-        one take its channels as they come: there is no shuffle any more."""
-        for conv in (self.compress, self.expand):
-            replace_weights(conv, dense_weight(conv), conv.bias, groups=1)
-        if self.order is not None:
-            shape = self.expand.out_channels, self.depthwise.out_channels, 1, 1
-            weight = self.expand.weight.new_zeros(shape)
-            # a channel may be there several times, for what only fills up groups
-            weight.index_add_(1, self.order, self.expand.weight)
-            replace_weights(self.expand, weight, self.expand.bias)
-            self.order = None
+    def absorb_order(self) -> None:
+        """Let the expanding convolution take its channels as they come, where they are shuffled.
 
-    def join_branches(self) -> None:
-        """Put the branches of a dense unit of stride 2 into its three convolutions.
-
-        The compressing one hands its input on, of which the depthwise one makes averages, and the
-        expanding one hands these on. All of them are positive, so that activations leave them as
-        they are; another activation than ReLU leaves the unit as it is.
+        For this it is made dense, with zeros in the place of groups.
         """
-        convs = self.compress, self.depthwise, self.expand
-        relu = self.compress.relu and isinstance(self.act, nn.ReLU) and not self.depthwise.relu
-        if self.avgpool is None or not relu or not isinstance(self.se, nn.Identity):
+        if self.order is None:
             return
-        if self.order is not None or self.compress.groups > 1 or self.expand.groups > 1:
-            return
-        if any(conv.kernel_size != (1, 1) for conv in (self.compress, self.expand)):
-            return
-        pooled, inputs = self._pooled, self.compress.in_channels
-        ones = torch.eye(pooled).view(pooled, pooled, 1, 1)
-        average = torch.full((pooled, 1, 3, 3), 1 / 9)
-        zeros = torch.zeros(pooled)
-        weights = (
-            torch.cat([self.compress.weight, filled(ones, 1, inputs)]),
-            torch.cat([self.depthwise.weight, average]),
-            torch.block_diag(ones.flatten(1), self.expand.weight.flatten(1)).roll(
-                -pooled, dims=1
-            )[..., None, None],
-        )
-        for conv, weight, order in zip(convs, weights, (1, 1, -1), strict=True):
-            bias = zeros.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
-            replace_weights(conv, weight, torch.cat([bias, zeros][::order]))
-        self._joined = True
+        dense = dense_weight(self.expand)
+        shape = self.expand.out_channels, self.depthwise.out_channels, 1, 1
+        # a channel may be there several times, for what only fills up groups
+        weight = dense.new_zeros(shape).index_add_(1, self.order, dense)
+        replace_weights(self.expand, weight, self.expand.bias, groups=1)
+        self.order = None
 
     def widen_bottleneck(self, multiple: int) -> None:
         """Fill the groups up with channels of zero, which the order leaves out, until the number of

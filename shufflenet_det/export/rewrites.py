@@ -99,16 +99,10 @@ def fill_groups(network: nn.Module) -> None:
         unit.widen_groups(_BLOCK, _MOST_FILLING)
 
 
-def make_dense(network: nn.Module) -> None:
-    """Pointwise convolutions without groups and shuffle, whose channels then need no reorder."""
+def absorb_orders(network: nn.Module) -> None:
+    """Expanding convolutions without groups, which take shuffled channels as they come."""
     for unit in plain_units(network):
-        unit.make_dense()
-
-
-def join_branches(network: nn.Module) -> None:
-    """Units of stride 2 as three convolutions: no pooling, and nothing to put side by side."""
-    for unit in plain_units(network):
-        unit.join_branches()
+        unit.absorb_order()
 
 
 def skip_normalisation(network: nn.Module) -> None:
@@ -133,9 +127,6 @@ def read_planes(ir: Element) -> None:
 
 
 PLAIN_PIXELS = Rewrite('no normalisation where it changes nothing', skip_normalisation)
-DENSE = (
-    Rewrite('dense 1x1 convolutions with the shuffle absorbed', make_dense),
-    Rewrite('units of stride 2 as three convolutions', join_branches),
-)
-"""Three times the products, which instructions for 8 and 16 bits make up for."""
+DENSE = Rewrite('shuffle of the others in dense convolutions', absorb_orders)
+"""Three times the products in half of the 1x1 convolutions, and no channel has to move."""
 ORDERS = Rewrite('shuffle of the first unit in its convolution', take_orders)

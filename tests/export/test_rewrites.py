@@ -9,12 +9,11 @@ from shufflenet_det.export.networks import PlainBackbone, exportable
 from shufflenet_det.export.plain_unit import plain_units
 from shufflenet_det.export.rewrites import (
     Rewrite,
+    absorb_orders,
     align_bottlenecks,
     fill_groups,
     fill_stem,
     fold_division,
-    join_branches,
-    make_dense,
     rewritten,
     skip_normalisation,
     take_orders,
@@ -79,26 +78,18 @@ def test_each_rewrite_of_a_network_gives_the_same(options):
 
 
 @pytest.mark.parametrize('options', VARIANTS, ids=str)
-def test_dense_units_give_the_same(options):
+def test_dense_convolutions_absorb_the_shuffle(options):
     network = random_backbone(out_indices=(1, 2, 3), **options)
-    dense = [Rewrite('', make_dense), Rewrite('', join_branches)]
-    for before in ([], [Rewrite('', align_bottlenecks), Rewrite('', fill_stem)]):
-        for count in (1, 2):
-            changed = rewritten(network, [*before, *dense[:count]])
-            assert_same(network, changed)
-            units = list(plain_units(changed))
-            # there is nothing left to bring into another order
-            assert all(unit.order is None for unit in units)
-            assert all(conv.groups == 1 for u in units for conv in (u.compress, u.expand))
-            joined = [unit._joined for unit in units if unit.avgpool is not None]
-            assert joined == [count == 2 and not options.get('with_se')] * 3
-
-
-def test_branches_with_another_activation_than_relu_stay_apart():
-    network = random_backbone(groups=3, widen_factor=0.25, act_cfg=dict(type='HSwish'))
-    changed = rewritten(network, [Rewrite('', make_dense), Rewrite('', join_branches)])
-    assert not any(unit._joined for unit in plain_units(changed))
-    assert_same(network, changed)
+    filling = [align_bottlenecks, fill_stem, fill_groups]
+    for before in ([], [take_orders], filling):
+        changed = rewritten(network, [Rewrite('', change) for change in (*before, absorb_orders)])
+        assert_same(network, changed)
+        assert all(unit.order is None for unit in plain_units(changed))
+    # what is not shuffled keeps its groups, and so does what comes before the shuffle
+    shuffled = options['groups'] > 1 and options.get('shuffle') != 'none'
+    *_, last = plain_units(rewritten(network, [Rewrite('', absorb_orders)]))
+    assert last.compress.groups == options['groups']
+    assert last.expand.groups == (1 if shuffled else options['groups'])
 
 
 def test_pixels_are_normalised_only_where_that_changes_them():
