@@ -15,6 +15,7 @@ from .networks import IMAGE, Exportable, random_images
 from .quantising import quantise_onnx
 from .rewrites import (
     DENSE,
+    NO_GROUPS,
     ORDERS,
     PLAIN_PIXELS,
     Rewrite,
@@ -40,7 +41,7 @@ REWRITES = (
     Rewrite('groups of a multiple of 16 channels', fill_groups),
 )
 """In the order in which they are done."""
-LOW_REWRITES = dict(int8=(REWRITES[0], PLAIN_PIXELS, ORDERS, DENSE))
+LOW_REWRITES = dict(int8=(REWRITES[0], PLAIN_PIXELS, ORDERS, DENSE, NO_GROUPS))
 """By precision."""
 
 

@@ -15,12 +15,13 @@ from .errors import ExportError
 from .networks import Exportable
 from .operators import first_of_equal
 from .quantising import quantise_openvino, require_nncf
-from .rewrites import DENSE, ORDERS, PLAIN_PIXELS, Rewrite, read_planes
+from .rewrites import DENSE, NO_GROUPS, ORDERS, PLAIN_PIXELS, Rewrite, read_planes
 
 PACKAGES = ('onnx',)
 REWRITES = (PLAIN_PIXELS, ORDERS, Rewrite('first convolution on planes', layers=read_planes))
 """In the order in which they are done."""
-LOW_REWRITES = dict.fromkeys(('fp16', 'bf16', 'int8'), (PLAIN_PIXELS, ORDERS, DENSE))
+LOW_REWRITES = dict.fromkeys(('fp16', 'bf16'), (PLAIN_PIXELS, ORDERS, DENSE))
+LOW_REWRITES['int8'] = (PLAIN_PIXELS, ORDERS, DENSE, NO_GROUPS)
 """By precision."""
 
 

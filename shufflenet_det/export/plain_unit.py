@@ -69,6 +69,11 @@ class PlainUnit(nn.Module):
         replace_weights(self.expand, weight, self.expand.bias, groups=1)
         self.order = None
 
+    def drop_groups(self) -> None:
+        """Make both 1x1 convolutions dense, with zeros in the place of groups."""
+        for conv in (self.compress, self.expand):
+            replace_weights(conv, dense_weight(conv), conv.bias, groups=1)
+
     def widen_bottleneck(self, multiple: int) -> None:
         """Fill the groups up with channels of zero, which the order leaves out, until the number of
         channels is a multiple of another."""

@@ -105,6 +105,12 @@ def absorb_orders(network: nn.Module) -> None:
         unit.absorb_order()
 
 
+def drop_groups(network: nn.Module) -> None:
+    """1x1 convolutions of units without groups, which engines have no fast int8 kernels for."""
+    for unit in plain_units(network):
+        unit.drop_groups()
+
+
 def skip_normalisation(network: nn.Module) -> None:
     """Nothing is subtracted where the mean is zero, and nothing divided by one."""
     preprocess: PlainPreprocessor = network.preprocess
@@ -129,4 +135,5 @@ def read_planes(ir: Element) -> None:
 PLAIN_PIXELS = Rewrite('no normalisation where it changes nothing', skip_normalisation)
 DENSE = Rewrite('shuffle of the others in dense convolutions', absorb_orders)
 """Three times the products in half of the 1x1 convolutions, and no channel has to move."""
+NO_GROUPS = Rewrite('no groups in 1x1 convolutions', drop_groups)
 ORDERS = Rewrite('shuffle of the first unit in its convolution', take_orders)

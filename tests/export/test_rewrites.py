@@ -11,6 +11,7 @@ from shufflenet_det.export.rewrites import (
     Rewrite,
     absorb_orders,
     align_bottlenecks,
+    drop_groups,
     fill_groups,
     fill_stem,
     fold_division,
@@ -85,6 +86,9 @@ def test_dense_convolutions_absorb_the_shuffle(options):
         changed = rewritten(network, [Rewrite('', change) for change in (*before, absorb_orders)])
         assert_same(network, changed)
         assert all(unit.order is None for unit in plain_units(changed))
+        flat = rewritten(changed, [Rewrite('', drop_groups)])
+        assert_same(network, flat)
+        assert all(u.compress.groups == u.expand.groups == 1 for u in plain_units(flat))
     # what is not shuffled keeps its groups, and so does what comes before the shuffle
     shuffled = options['groups'] > 1 and options.get('shuffle') != 'none'
     *_, last = plain_units(rewritten(network, [Rewrite('', absorb_orders)]))
