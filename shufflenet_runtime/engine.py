@@ -35,7 +35,7 @@ class Engine(ABC):
     precisions: ClassVar[tuple[str, ...]] = (FLOAT,)
 
     @abstractmethod
-    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
         """A session for a model file.
 
         Args:

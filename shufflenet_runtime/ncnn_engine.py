@@ -102,7 +102,7 @@ class Ncnn(Engine):
     detector_files = (ROI_MODEL, ROI_WEIGHTS, SETTINGS)
     precisions = ('fp32', 'fp16')
 
-    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         network = NcnnNetwork(path, threads, precision)
         settings = path.with_name(SETTINGS)

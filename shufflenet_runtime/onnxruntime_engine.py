@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from .engine import Engine
+from .precision import FLOAT
 from .sessions import Outputs, Session
 
 
@@ -15,7 +16,7 @@ class OnnxRuntime(Engine):
     # of int8 the file says all
     precisions = ('fp32', 'int8')
 
-    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         import onnxruntime
 

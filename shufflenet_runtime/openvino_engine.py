@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .engine import Engine
-from .precision import PRECISIONS
+from .precision import FLOAT, PRECISIONS
 from .sessions import Outputs, Session
 
 # of int8 what is not quantised stays in float32
@@ -50,7 +50,7 @@ class OpenVino(Engine):
             known.remove('int8')
         return tuple(known)
 
-    def load(self, path: Path, threads: int, workers: int, precision: str) -> Session:
+    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
         """A session with a stream for each worker."""
         import openvino
 
