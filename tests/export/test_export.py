@@ -152,9 +152,9 @@ def refused(cfg: Config, checkpoint: str | Path, out: Path, error: type, **kwarg
 
 
 def test_a_network_that_does_not_agree_is_not_kept(cfg, files, tmp_path, monkeypatch):
-    def write_another(source, folder):
+    def write_another(source, folder, *settings):
         source.network.detect.head.fc_reg.weight.data *= 1.5
-        write_onnx(source, folder)
+        write_onnx(source, folder, *settings)
 
     monkeypatch.setitem(exporting.WRITERS, 'onnx', write_another)
     message = refused(
