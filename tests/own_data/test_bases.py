@@ -76,7 +76,7 @@ def test_yolox_trains_with_its_hooks_and_is_tested(photos, tmp_path):
     work = tmp_path / 'work'
     ended = subprocess.run(
         [sys.executable, 'tools/train.py', str(tmp_path / 'own' / 'config.py'), '--work-dir',
-         str(work), '--cfg-options', 'workers=0', 'train_dataloader.num_workers=0',
+         str(work), '--cfg-options', 'train_dataloader.num_workers=0',
          'val_dataloader.num_workers=0'],
         cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
