@@ -37,4 +37,8 @@ def read_header(content: bytes) -> Header | None:
 def is_cut_off(content: bytes) -> bool:
     """Whether the bytes are a JPEG without an end. Among pixels an end cannot occur by chance."""
     header = read_header(content)
-    return header is not None and content.find(END, header.scan) < 0
+    if header is None:
+        return False
+    # nearly always the end is at the end: the pixels need not be searched
+    near_end = max(header.scan, len(content) - 64)
+    return content.find(END, near_end) < 0 and content.find(END, header.scan) < 0

@@ -58,7 +58,8 @@ def add_input_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add('--data', type=Path, help='folder with a folder a class; by default, rendered JPEGs')
     add('--config',
-        help='instead: training data of this config, decoded each time and kept decoded')
+        help='instead: training data of this config: of a classifier decoded each time and kept '
+        'decoded, of a detector by MMDetection and by this package')
     add('--images', type=positive, default=128, help='images to use (default %(default)s)')
     _add_turns(command, 11)
 

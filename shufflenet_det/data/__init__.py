@@ -5,13 +5,14 @@ from .decode import decode_rgb
 from .imagenet import ImageFolderDataset, ImageNetDataset
 from .sample_dataset import SampleDataset
 from .sampler import EpochSampler
-from .transforms import CheckedLoadImageFromFile
+from .transforms import CheckedLoadImageFromFile, FastPackDetInputs
 
 __all__ = [
     'CheckedCOCO',
     'CheckedCocoDataset',
     'CheckedLoadImageFromFile',
     'EpochSampler',
+    'FastPackDetInputs',
     'FastRandomCrop',
     'FastRandomResizedCrop',
     'ImageFolderDataset',

@@ -18,6 +18,7 @@ import cv2
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import DATASETS
 
 from ..common.errors import DataError, shorten
@@ -25,7 +26,7 @@ from ..common.faults import Faults
 from .coco_tables import NO_BOX, read_tables
 from .decode import note_folder
 from .learned import Learned
-from .transforms import CheckedLoadImageFromFile
+from .transforms import CheckedLoadImageFromFile, FastPackDetInputs
 
 HOW_TO_GET_DATA = (
     'The data root must hold annotations/instances_{train,val}2017.json, train2017/ and val2017/. '
@@ -94,15 +95,21 @@ class CheckedCOCO(COCO):
         return [ids_of[name][0] for name in cat_names]
 
 
-def _checked(transform: dict | Callable) -> dict | Callable:
-    """``LoadImageFromFile`` replaced by the one that names what it cannot read.
+# of MMDetection's transforms, those that are checked or fast
+_OURS = {'LoadImageFromFile': CheckedLoadImageFromFile, 'PackDetInputs': FastPackDetInputs}
+_STOCK = {LoadImageFromFile: 'LoadImageFromFile', PackDetInputs: 'PackDetInputs'}
 
-    Not in the configs, because MMDetection's inferencer looks there for the stock transform.
+
+def _own(transform: dict | Callable) -> dict | Callable:
+    """``LoadImageFromFile`` replaced by the one that names what it cannot read, and others alike.
+
+    Not in the configs, because MMDetection's inferencer looks there for the stock transforms.
     """
-    stock = ('LoadImageFromFile', LoadImageFromFile)
-    if isinstance(transform, dict) and transform['type'] in stock:
-        return {**transform, 'type': CheckedLoadImageFromFile}
-    return transform
+    if not isinstance(transform, dict):
+        return transform
+    kind = transform['type']
+    name = kind if isinstance(kind, str) else _STOCK.get(kind)
+    return {**transform, 'type': _OURS[name]} if name in _OURS else transform
 
 
 @DATASETS.register_module()
@@ -119,7 +126,7 @@ class CheckedCocoDataset(CocoDataset):
     COCOAPI = CheckedCOCO
 
     def __init__(self, *args, pipeline: Sequence[dict | Callable] = (), **kwargs) -> None:
-        super().__init__(*args, pipeline=[_checked(step) for step in pipeline], **kwargs)
+        super().__init__(*args, pipeline=[_own(step) for step in pipeline], **kwargs)
 
     def load_data_list(self) -> list[dict]:
         self._learned = Learned(self.ann_file)

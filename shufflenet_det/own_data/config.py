@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
 
-from mmdet.datasets import CocoDataset
-from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-from ..common.config import CONFIGS, load_config
+from ..common.config import CONFIGS
 from ..common.errors import ConfigError
 from ..models import backbones
+from .bases import is_mixed
 
 DEFAULT_BASE = CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py'
 SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
 BATCH = 8
 # from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
 LEAST_STEPS, LEAST_EPOCHS = 1000, 12
+# at which heads without batch norm do not diverge either; a config that can take more says so
+SAFE_RATE = 0.001
 
 
 @dataclass(frozen=True)
@@ -44,41 +45,6 @@ def schedule_for(images: int, steps: int | None) -> Schedule:
     return Schedule(batch, per_epoch, max(1, round(steps / per_epoch)))
 
 
-def load_base(path: str) -> Config:
-    """Read a base config.
-
-    Raises:
-        ConfigError: it is no config of a detector of boxes with a COCO data set.
-    """
-    base = load_config(path)
-    missing = [
-        key
-        for key in (
-            'train_dataloader', 'val_dataloader', 'val_evaluator', 'test_evaluator', 'optim_wrapper'
-        )  # fmt: skip
-        if not base.get(key)
-    ]
-    if missing:
-        raise ConfigError(
-            f'{path} sets no {", ".join(missing)}: name a config that trains and tests.'
-        )
-    if 'max_epochs' not in (base.get('train_cfg') or {}):
-        raise ConfigError(f'{path} trains by iterations: name a config that trains by epochs.')
-    for split in ('train', 'val'):
-        dataset = base[f'{split}_dataloader'].dataset
-        cls = DATASETS.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
-        if cls is None or not issubclass(cls, CocoDataset):
-            raise ConfigError(
-                f'{path} reads its {split} data with {dataset.type}: name a config with a plain '
-                'CocoDataset, without another data set around it.'
-            )
-        if any(step.get('with_mask') for step in dataset.get('pipeline', ())):
-            raise ConfigError(f'{path} trains masks: name the config of a detector of boxes.')
-    if not _heads(base.model, 'model'):
-        raise ConfigError(f'{path} has no head with num_classes, so nothing to set to yours.')
-    return base
-
-
 def _heads(node: object, path: str) -> str:
     """Code that sets ``num_classes`` in all heads below ``node``; empty if there is none."""
     if isinstance(node, (list, tuple)):
@@ -99,7 +65,8 @@ def _heads(node: object, path: str) -> str:
 
 def _is_ours(base: Config) -> bool:
     """Whether the backbone is one of this package."""
-    return base.model.get('backbone', {}).get('type') in backbones()
+    # in another scope it is mmdet.ShuffleNetV1
+    return str(base.model.get('backbone', {}).get('type')).rsplit('.', 1)[-1] in backbones()
 
 
 def _rescaled_hooks(base: Config) -> str:
@@ -135,13 +102,41 @@ def path_from(folder: Path, target: Path, together: Path) -> str:
     return target.as_posix()
 
 
-def scales_rate(base: Config) -> bool:
-    """Whether the run needs ``--auto-scale-lr``, because the learning rate is for another batch."""
-    return not _small_recipe(base) and 'base_batch_size' in base.get('auto_scale_lr', {})
+def require_heads(base: Config, path: str) -> None:
+    """Raise :class:`ConfigError` unless a head has ``num_classes``."""
+    if not _heads(base.model, 'model'):
+        raise ConfigError(f'{path} has no head with num_classes, so nothing to set to yours.')
 
 
-def _small_recipe(base: Config) -> bool:
-    return _is_ours(base) and base.optim_wrapper.get('optimizer', {}).get('type') == 'SGD'
+def _optimisation(base: Config) -> str:
+    """Code that sets the optimiser and its rate for ``BATCH`` images a step.
+
+    ShuffleNets under SGD get AdamW, because a few hundred steps are too few for SGD. Other
+    networks keep their optimiser; its rate follows the batch, linearly for SGD, by the root for
+    Adam, whose steps have a length that does not depend on the gradient's.
+    """
+    wrapper = base.optim_wrapper
+    optimizer = wrapper.get('optimizer') or {}
+    adaptive = 'adam' in str(optimizer.get('type')).lower()
+    if _is_ours(base) and not adaptive:
+        rate = base.get('small_data_rate', SAFE_RATE)
+        return (
+            f'learning_rate = {rate}  # for {BATCH} images a step\n'
+            'own_optimizer = dict(_base_.small_optim_wrapper.optimizer, lr=learning_rate)\n'
+            'optim_wrapper = dict(_base_.small_optim_wrapper, optimizer=own_optimizer)\n'
+            'auto_scale_lr = _base_.small_auto_scale_lr\n'
+        )
+    meant_for = (base.get('auto_scale_lr') or {}).get('base_batch_size')
+    if not meant_for or 'lr' not in optimizer:
+        return ''
+    share = BATCH / meant_for
+    rate = float(f'{optimizer.lr * (share**0.5 if adaptive else share):.3g}')
+    return (
+        f'learning_rate = {rate}  # for {BATCH} images a step; in the base {optimizer.lr} for '
+        f'{meant_for}\n'
+        'optim_wrapper = dict(optimizer=dict(lr=learning_rate))\n'
+        f'auto_scale_lr = dict(base_batch_size={BATCH})\n'
+    )
 
 
 def config_text(
@@ -152,7 +147,7 @@ def config_text(
 
     Args:
         base_path: config file or ``mmdet::`` name.
-        base: what it says.
+        base: what it says, as :func:`.bases.adapted` made it.
         out: folder of the config and of ``annotations/{train,val}.json``.
         images: folder of the images.
         classes: names in the order of labels.
@@ -164,16 +159,19 @@ def config_text(
         path if '::' in path else path_from(out, Path(path), checkout)
         for path in (base_path, str(SMALL_DATA))
     ]
+    if Path(base_path).parent == out:
+        # beside the config, and moves with it
+        bases[0] = Path(base_path).name
     prefix = path_from(out, images, out.resolve().parent)
     model = _heads(base.model, 'model').removeprefix('dict(').removesuffix(')')
     sampled = 'sampler' in ((base.model.get('train_cfg') or {}).get('rcnn') or {})
     if sampled and _is_ours(base):
         model += ', **_base_.small_two_stage'
-    optim = (
-        'optim_wrapper = _base_.small_optim_wrapper\nauto_scale_lr = _base_.small_auto_scale_lr\n'
-        if _small_recipe(base)
-        else ''
-    )
+    optim = _optimisation(base)
+    train_data = "dict(own_dataset, ann_file='annotations/train.json', filter_cfg=own_filter)"
+    if is_mixed(base.train_dataloader.dataset):
+        # several images become one outside of the data set that reads them
+        train_data = f'dict(dataset={train_data})'
     # epochs of the base at which validation begins, or comes oftener
     neutral = dict(val_begin=1, dynamic_intervals=None)
     loop = ''.join(f', {k}={v}' for k, v in neutral.items() if k in base.train_cfg)
@@ -204,7 +202,7 @@ own_loader = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataloader = dict(
     own_loader,
     batch_size={schedule.batch},
-    dataset=dict(own_dataset, ann_file='annotations/train.json', filter_cfg=own_filter),
+    dataset={train_data},
 )
 val_dataloader = dict(own_loader, dataset=dict(own_dataset, ann_file='annotations/val.json'))
 test_dataloader = val_dataloader

@@ -1,7 +1,8 @@
 """From images and annotations to a checked data set with a config that trains on it."""
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +12,22 @@ from mmengine.config import Config
 
 from ..common.cli import check_writable, write_atomically
 from ..common.config import load_config
+from ..common.config_differences import plain
+from ..common.config_writing import write_config
 from ..common.errors import ConfigError, DataError, shorten
 from ..evaluation.report import resolution_of
+from .bases import adapted
 from .check import ImageFolder, match
 from .choice import check_apart, choose, only, remarks
-from .config import DEFAULT_BASE, config_text, load_base, scales_rate, schedule_for
+from .config import DEFAULT_BASE, config_text, require_heads, schedule_for
 from .reading import YAML, read_annotations
 from .records import AnnotatedImage
 from .split import split
 
 # the picture is drawn by tools/prepare_data.py, from the others
-FILES = ('annotations/train.json', 'annotations/val.json', 'config.py', 'annotated.jpg')
+FILES = (
+    'annotations/train.json', 'annotations/val.json', 'base.py', 'config.py', 'annotated.jpg'
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,6 @@ class Prepared:
         classes: names in the order of labels.
         train, val: the images of both parts.
         config: what ``config.py`` says.
-        scales_rate: whether training needs ``--auto-scale-lr``.
         notes: what was changed, left out or looks odd, a sentence each.
     """
 
@@ -44,7 +49,6 @@ class Prepared:
     train: list[AnnotatedImage]
     val: list[AnnotatedImage]
     config: Config
-    scales_rate: bool
     notes: list[str]
 
 
@@ -58,6 +62,8 @@ def prepare(
     seed: int = 0,
     classes: Sequence[str] | None = None,
     base: str | None = None,
+    change: Callable[[Config], Config] | None = None,
+    size: int | None = None,
     steps: int | None = None,
     mend: bool = False,
     force: bool = False,
@@ -72,6 +78,8 @@ def prepare(
         seed: of the division and of the run.
         classes: names to learn, in the order of labels; all that have an object if None.
         base: config to inherit; ShuffleNet 0.5x, Faster R-CNN C4 at 300 pixels if None.
+        change: what makes another config of the base, such as an exchange of its backbone.
+        size: pixels of the short side of an image; what the base says if None.
         steps: length of training; sized to the number of images if None.
         mend: correct boxes that reach outside their image, rather than refuse them.
         force: replace what an earlier call has written.
@@ -82,7 +90,9 @@ def prepare(
     """
     _check_arguments(annotations, val_annotations, out, val_share, steps, seed, force)
     base_path = base or str(DEFAULT_BASE)
-    base_config = load_base(base_path)
+    inherited = load_config(base_path)
+    base_config = adapted(change(inherited) if change else inherited, base_path, size)
+    require_heads(base_config, base_path)
     data = read_annotations(images, annotations)
     for path in (data.images.absolute(), out.absolute()):
         if not is_utf8(path):
@@ -121,18 +131,17 @@ def prepare(
     notes += remarks(chosen, train, val, unnamed)
     check_writable(out, '--out')
     schedule = schedule_for(len(train), steps)
-    text = config_text(
-        base_path, base_config, out, data.images, chosen, schedule, len(train), seed
-    )
-    config = _read_draft(text, out, base_path)
+    with _written(base_path, inherited, base_config, out) as base_path:
+        text = config_text(
+            base_path, base_config, out, data.images, chosen, schedule, len(train), seed
+        )
+        config = _read_draft(text, out, base_path)
     for part, pictures in (('train', train), ('val', val)):
         tables = _coco_tables(pictures, chosen)
         write_atomically(out / 'annotations' / f'{part}.json', json.dumps(tables) + '\n')
     # last, because whoever finds it finds all
     write_atomically(out / 'config.py', text)
-    return Prepared(
-        out, data.images, chosen, train, val, config, scales_rate(base_config), notes
-    )
+    return Prepared(out, data.images, chosen, train, val, config, notes)
 
 
 def _check_arguments(
@@ -161,6 +170,26 @@ def _check_arguments(
         raise ConfigError(
             f'{shorten(existing)} exist already: choose another --out, or --force replaces them.'
         )
+
+
+@contextmanager
+def _written(path: str, before: Config, after: Config, out: Path) -> Iterator[str]:
+    """What config.py inherits: the base, or a file that changes it; taken back if it fails."""
+    file = out / 'base.py'
+    kept = file.read_bytes() if file.exists() else None
+    if plain(before) != plain(after):
+        heading = f'{Path(path).name}, changed by tools/prepare_data.py'
+        write_config(path, before, after, file, heading)
+        path = str(file)
+    elif not ('::' not in path and file.exists() and file.samefile(path)):
+        file.unlink(missing_ok=True)
+    try:
+        yield path
+    except BaseException:
+        file.unlink(missing_ok=True)
+        if kept is not None:
+            write_atomically(file, kept)
+        raise
 
 
 def _read_draft(text: str, out: Path, base: str) -> Config:

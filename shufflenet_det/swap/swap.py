@@ -10,12 +10,12 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from ..common.config import arguments_of, load_config
+from ..common.config_differences import Change, differences
 from ..engine.pretraining import reads_variable
 from ..models import backbones
 from ..weights import Description
 from .backbone import choose_backbone, preprocessing_for, pretrained
 from .channels import correct_channels, measure_backbone, type_name
-from .differences import Change, differences
 from .levels import Levels, SwapError, build_without_weights, levels_at, run
 from .preprocessing import (
     drop_old_optimisation,

@@ -16,7 +16,9 @@ from shufflenet_det.benchmark.ablation import ablated
 from shufflenet_det.benchmark.detectors import find_detectors
 from shufflenet_det.benchmark.input_pipeline import (
     measure_config,
+    measure_detection,
     measure_input,
+    reads_boxes,
     write_photos,
 )
 from shufflenet_det.benchmark.machine import check_device
@@ -74,7 +76,9 @@ def parse_args() -> argparse.Namespace:
 
 def measure_input_pipeline(args: argparse.Namespace) -> None:
     if args.config:
-        table, about = measure_config(load_config(args.config), args.images, args.rounds)
+        cfg = load_config(args.config)
+        measure_data = measure_detection if reads_boxes(cfg) else measure_config
+        table, about = measure_data(cfg, args.images, args.rounds)
     else:
         with tempfile.TemporaryDirectory() as folder:
             if args.data is None:

@@ -11,14 +11,18 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from shufflenet_det.common.cli import check_writable, write_atomically
-from shufflenet_det.common.config import load_config
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.pictures import truth_sheet
 from shufflenet_det.own_data import prepare
-from shufflenet_det.own_data.config import DEFAULT_BASE
 from shufflenet_det.own_data.report import summary
 from shufflenet_det.swap import plan_swap
-from shufflenet_det.swap.writing import check_output, write_config
 from shufflenet_det.tools import command_of
+from shufflenet_det.weights import describe_checkpoint
+from shufflenet_det.weights.convert import as_file, convert
+from shufflenet_det.weights.layouts import FOREIGN
+
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +59,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--base', metavar='CONFIG',
-        help='config to inherit (default: ShuffleNet 0.5x, Faster R-CNN C4 at 300 pixels)',
+        help='config to inherit, a file or a name of MMDetection such as '
+        'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py (default: ShuffleNet 0.5x, Faster R-CNN C4 '
+        'at 300 pixels)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--size', type=int, metavar='PIXELS',
+        help='resize images to this short side in testing, and change what training has in pixels '
+        'in proportion (default: as the config says)',
     )  # fmt: skip
     parser.add_argument(
         '--pretrained', metavar='WEIGHTS',
@@ -76,32 +87,41 @@ def parse_args() -> argparse.Namespace:
 
 
 @contextmanager
-def started_base(base: str, weights: str | None, out: Path, force: bool) -> Iterator[str]:
-    """A config that inherits ``base`` and starts from weights; taken back if what follows fails."""
-    if weights is None:
-        yield base
+def own_layout(weights: str | None, out: Path, force: bool) -> Iterator[str | None]:
+    """Weights that a model can load: a publisher's file is converted, into the results."""
+    if weights is None or describe_checkpoint(weights).layout not in FOREIGN:
+        yield weights
         return
-    old = load_config(base)
-    swap = plan_swap(old, checkpoint=weights)
+    path = out / 'pretrained.safetensors'
+    if path.exists() and not force:
+        raise ConfigError(f'{path} exists already: choose another --out, or --force replaces it.')
+    source = CheckpointLoader.load_checkpoint(weights, map_location='cpu')
+    content = as_file(convert(source, weights), path.suffix)
     check_writable(out, '--out')
-    path = check_output(out / 'base.py', force)
     before = path.read_bytes() if path.exists() else None
-    write_config(base, old, swap.cfg, path, f'{base} from {weights}, by tools/prepare_data.py')
+    write_atomically(path, content)
     try:
-        yield str(path)
+        yield str(path.absolute())
     except BaseException:
         path.unlink() if before is None else write_atomically(path, before)
         raise
-    print(f'starts from {weights}, for which {path} sets:\n{swap}\n')
+    print(f'converted {weights} to {path}')
 
 
 def main() -> None:
     args = parse_args()
     options = vars(args)
-    weights = options.pop('pretrained')
-    base = args.base or str(DEFAULT_BASE)
-    with started_base(base, weights, args.out, args.force) as base:
-        prepared = prepare(**{**options, 'base': base})
+    given = options.pop('pretrained')
+    changes: list[str] = []
+
+    def start(base: Config) -> Config:
+        swap = plan_swap(base, checkpoint=weights)
+        changes.append(f'starts from {given}, for which {args.out / "base.py"} sets:\n{swap}\n')
+        return swap.cfg
+
+    with own_layout(given, args.out, args.force) as weights:
+        prepared = prepare(**options, change=start if weights else None)
+    print(*changes, sep='\n', end='')
     config, sheet = args.out / 'config.py', args.out / 'annotated.jpg'
     # the COCO API prints how far it is
     with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
@@ -109,7 +129,6 @@ def main() -> None:
     print(summary(prepared))
     print(f'\nlook at some training images with their boxes: {sheet}\nthen train and test:')
     cfg = prepared.config
-    flags = ['--auto-scale-lr'] if prepared.scales_rate else []
     checkpoint = Path(cfg.work_dir, f'epoch_{cfg.train_cfg.max_epochs}.pth')
-    for tool, arguments in (('train', flags), ('test', [checkpoint])):
+    for tool, arguments in (('train', []), ('test', [checkpoint])):
         print(f'  {shlex.join(map(str, [*command_of(tool), config, *arguments]))}')

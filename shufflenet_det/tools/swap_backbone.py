@@ -7,9 +7,9 @@ import argparse
 import shlex
 
 from shufflenet_det.common.config import load_config
+from shufflenet_det.common.config_writing import check_output, write_config
 from shufflenet_det.swap import DEFAULT_BACKBONE, backbone_names, plan_swap
 from shufflenet_det.swap.names import backbone_config, parse_backbone
-from shufflenet_det.swap.writing import check_output, write_config
 
 
 def parse_args() -> argparse.Namespace:

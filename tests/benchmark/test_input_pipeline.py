@@ -4,7 +4,9 @@ from shufflenet_det.benchmark.input_pipeline import (
     PLAIN,
     TASKS,
     measure_config,
+    measure_detection,
     measure_input,
+    reads_boxes,
     write_photos,
 )
 from shufflenet_det.common.errors import ConfigError, DataError
@@ -85,3 +87,14 @@ def test_training_data_of_a_config_with_and_without_their_cache(tmp_path, monkey
     assert list((tmp_path / 'cache').glob('train-8-*.npy'))
     with pytest.raises(ConfigError, match='less than a batch of 4'):
         measure_config(cfg, images=3, rounds=1)
+
+
+def test_training_data_of_a_detector_by_mmdetection_and_by_us(coco_root, monkeypatch) -> None:
+    monkeypatch.setenv('COCO_DATA_ROOT', str(coco_root))
+    cfg = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_shufflenet.py')
+    ticks = iter(range(1000))
+    monkeypatch.setattr(input_pipeline.time, 'process_time', lambda: next(ticks))
+    assert reads_boxes(cfg)
+    table, about = measure_detection(cfg, images=3, rounds=2)
+    assert [row['side'] for row in table.rows] == ['MMDetection', OURS]
+    assert [row['median'] for row in table.rows] == [3, 3] and about['images'] == 3

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from shufflenet_det import swap_backbone
 from shufflenet_det.common.config import load_config
+from shufflenet_det.common.config_writing import write_config
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.engine.pretraining import (
     is_pretrained,
@@ -12,7 +13,6 @@ from shufflenet_det.engine.pretraining import (
     require_pretraining,
 )
 from shufflenet_det.swap import plan_swap
-from shufflenet_det.swap.writing import write_config
 
 import pytest
 from mmengine.config import Config

@@ -7,7 +7,7 @@ from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.coco_metric import CheckedCocoMetric
 from shufflenet_det.own_data import prepare
-from shufflenet_det.own_data.config import DEFAULT_BASE, load_base, path_from, schedule_for
+from shufflenet_det.own_data.config import DEFAULT_BASE, path_from, schedule_for
 
 import pytest
 import torch
@@ -19,6 +19,8 @@ from ..conftest import ROOT
 from .files import BOXES, labels, write_images
 
 FPN = 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py'
+
+LIGHT = FPN.replace('fpn', 'light').replace('600', '300')
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_config_trains_on_the_data_wherever_both_are_moved(photos, tmp_path):
     assert cfg.model.train_cfg.rcnn.sampler.num == 32
     assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.train_cfg.max_epochs == 30
-    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 45
+    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 48
     tmp_path = tmp_path.rename(tmp_path.with_name(f'{tmp_path.name}_moved'))
     cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
     data = cfg.train_dataloader.dataset
@@ -101,12 +103,14 @@ def test_other_bases(photos, tmp_path, monkeypatch):
     assert cfg.model.roi_head.bbox_head.num_classes == 2
     assert cfg.model.neck.type == 'FPN'
     name = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'
-    prepared = prepare(photos, labels(photos), tmp_path / 'cascade', base=name)
+    prepare(photos, labels(photos), tmp_path / 'cascade', base=name)
     cfg = Config.fromfile(tmp_path / 'cascade' / 'config.py')
     assert [head.num_classes for head in cfg.model.roi_head.bbox_head] == [2, 2, 2]
     assert cfg.model.roi_head.bbox_head[0].type == 'Shared2FCBBoxHead'
-    # a learning rate and an optimiser for other networks stay those of their config
-    assert cfg.optim_wrapper.optimizer.type == 'SGD' and prepared.scales_rate
+    # the optimiser for another network stays that of its config, its rate follows the batch
+    assert cfg.optim_wrapper.optimizer.type == 'SGD'
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.02 * 8 / 16)
+    assert cfg.auto_scale_lr.base_batch_size == 8
     assert cfg.train_dataloader.dataset.type == 'CheckedCocoDataset'
 
 
@@ -149,26 +153,21 @@ def test_epochs_that_a_base_names_move_with_the_schedule(photos, tmp_path, epoch
     assert ema.type == 'EMAHook' and cache == dict(type='EmptyCacheHook')
 
 
-@pytest.mark.parametrize(
-    ('name', 'message'),
-    [
-        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'trains masks'),
-        ('mmdet::yolox/yolox_s_8xb8-300e_coco.py', 'MultiImageMixDataset: name a config'),
-        ('configs/imagenet/shufflenet-v1-1x-g3_in1k.py', 'trains by iterations'),
-        ('configs/nothing.py', 'config file not found'),
-    ],
-)
-def test_bases_that_cannot_be(name, message, monkeypatch):
+# heads without batch norm diverge at the rate of the others
+@pytest.mark.parametrize(('base', 'rate'), [(None, 0.005), (LIGHT, 0.005), (FPN, 0.001)])
+def test_rate_of_our_detectors(base, rate, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(ConfigError, match=message):
-        load_base(name)
+    cfg = prepare(photos, labels(photos), tmp_path / 'own', base=base).config
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=rate, weight_decay=1e-4)
+    assert 'clip_grad' in cfg.optim_wrapper
 
 
-def test_base_without_a_test(tmp_path):
-    base = tmp_path / 'base.py'
-    base.write_text(f'_base_ = {str(DEFAULT_BASE)!r}\ntest_evaluator = None\n')
-    with pytest.raises(ConfigError, match='base.py sets no test_evaluator: name a config that'):
-        load_base(str(base))
+def test_rate_of_adam_follows_the_root_of_the_batch(photos, tmp_path):
+    base = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+    cfg = prepare(photos, labels(photos), tmp_path / 'own', base=base).config
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.004 * (8 / 16) ** 0.5, rel=1e-2)
+    assert cfg.optim_wrapper.optimizer.weight_decay == 0.05
 
 
 def rates(config: Path, options: dict | None = None) -> list[float]:

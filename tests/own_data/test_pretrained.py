@@ -71,8 +71,31 @@ def test_what_cannot_be_leaves_nothing(arguments, tmp_path, monkeypatch):
     # what is there stays
     assert run(monkeypatch, *arguments, '--pretrained', NAME) is None
     before = (tmp_path / 'own' / 'base.py').read_bytes()
-    assert 'base.py exists' in run(monkeypatch, *arguments, '--pretrained', NAME)
+    assert 'base.py, ' in run(monkeypatch, *arguments, '--pretrained', NAME)
     said = run(monkeypatch, *arguments, '--pretrained', 'shufflenet://authors-1x-g3',
                '--force', '--classes', 'none')  # fmt: skip
     assert 'no object' in said
     assert (tmp_path / 'own' / 'base.py').read_bytes() == before
+
+
+def test_a_file_of_the_publisher_is_converted(arguments, tmp_path, monkeypatch, capsys):
+    file = next(file for file in public_files() if file.name == 'authors-0.5x-g3')
+    weights = tmp_path / '0.5x.pth.tar'
+    weights.write_bytes(stand_in(file)[1])
+    own = tmp_path / 'own'
+    assert run(monkeypatch, *arguments, '--pretrained', str(weights)) is None
+    assert f'converted {weights} to {own / "pretrained.safetensors"}' in capsys.readouterr().out
+    cfg = load_config(str(own / 'config.py'))
+    assert cfg.model.backbone.shuffle == 'transposed' and cfg.model.backbone.groups == 3
+    assert cfg.model.data_preprocessor.mean == [0, 0, 0]
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    state = CheckpointLoader.load_checkpoint(str(own / 'pretrained.safetensors'))['state_dict']
+    for name, tensor in model.backbone.state_dict().items():
+        assert torch.equal(tensor, state[f'backbone.{name}'])
+    before = files_in(own)
+    assert 'exists already' in run(monkeypatch, *arguments, '--pretrained', str(weights))
+    assert files_in(own) == before
+    said = run(monkeypatch, *arguments[:2], '--out', str(tmp_path / 'other'),
+               '--pretrained', str(weights), '--classes', 'none')  # fmt: skip
+    assert 'no object' in said and not files_in(tmp_path / 'other')

@@ -2,9 +2,9 @@
 import copy
 
 import shufflenet_det
+from shufflenet_det.common.config_differences import plain
 from shufflenet_det.models import ShuffleNetV1
 from shufflenet_det.swap import SwapError, plan_swap, trial
-from shufflenet_det.swap.differences import plain
 
 import pytest
 import torch

@@ -45,3 +45,4 @@ model = dict(
     train_cfg=dict(rpn_proposal=dict(nms_pre=6000, max_per_img=1000)),
     test_cfg=dict(rpn=dict(nms_pre=3000, max_per_img=300)),
 )
+small_data_rate = 0.005  # of AdamW for 8 images a step, where tools/prepare_data.py inherits this

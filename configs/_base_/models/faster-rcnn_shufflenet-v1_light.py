@@ -45,3 +45,4 @@ model = dict(
     train_cfg=dict(rpn_proposal=dict(nms_pre=1000, max_per_img=500)),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 )
+small_data_rate = 0.005  # of AdamW for 8 images a step, where tools/prepare_data.py inherits this

@@ -5,11 +5,10 @@ from pathlib import Path
 import mmdet
 from mmengine.config import Config
 
-from ..common.cli import write_atomically
-from ..common.errors import ConfigError
-from ..common.model_zoo import remembered
-from .differences import as_code, overrides, plain
-from .levels import SwapError
+from .cli import write_atomically
+from .config_differences import as_code, overrides, plain
+from .errors import ConfigError
+from .model_zoo import remembered
 
 _PACKAGED = Path(mmdet.__file__).resolve().parent / '.mim' / 'configs'
 
@@ -54,12 +53,12 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
         heading: what to say in the first lines, without the ``#``.
 
     Raises:
-        SwapError: the written file would not read as ``new``, or ``base`` inherits from it.
+        ConfigError: the written file would not read as ``new``, or ``base`` inherits from it.
     """
     # the text of a config names each file that it was read from
     names = (line for line in old.text.splitlines() if line.endswith('.py'))
     if any(Path(name).resolve() == out.resolve() for name in names):
-        raise SwapError(f'{base} is, or inherits, {out}: choose another name for the new config.')
+        raise ConfigError(f'{base} is, or inherits, {out}: choose another name for the new config.')
     settings = overrides(plain(old), plain(new))
     text = ''.join(f'# {line}\n' for line in heading.splitlines())
     text += f'_base_ = {base_reference(base, out)!r}\n'
@@ -77,8 +76,8 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
     finally:
         draft.unlink(missing_ok=True)
     if reason:
-        raise SwapError(
+        raise ConfigError(
             f'{base} cannot be inherited and changed by a config file ({reason}). In Python, '
-            f'shufflenet_det.swap_backbone(...).dump({str(out)!r}) writes all of it.'
+            f'Config.dump({str(out)!r}) writes all of it.'
         )
     write_atomically(out, text)
