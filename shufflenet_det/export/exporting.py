@@ -119,15 +119,14 @@ def export(
     # beside the folder to be, so that it can be renamed
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.absolute().parent))
     try:
-        for name in formats:
-            WRITERS[name](source, partial)
+        files = {FORMATS[name].name: _written(name, source, partial) for name in formats}
         checked = {e.name: open_and_check(source, e, partial, pictures) for e in engines}
         content = _description(source, cfg, config_path, checkpoint, resize)
         content['engines'] = {
             e.name: dict(
                 format=e.format,
                 model=e.model,
-                files=list(e.files_of(source.kind)),
+                files=files[e.name],
                 validation=largest(checked[e.name]),
             )
             for e in engines
@@ -139,6 +138,14 @@ def export(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return checked
+
+
+def _written(name: str, source: Exportable, folder: Path) -> list[str]:
+    """Write a format; the names of its files, those first that every network has."""
+    before = {path.name for path in folder.iterdir()}
+    WRITERS[name](source, folder)
+    made = sorted({path.name for path in folder.iterdir()} - before)
+    return list(dict.fromkeys([*FORMATS[name].files_of(source.kind), *made]))
 
 
 def _umask() -> int:

@@ -7,19 +7,21 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from shufflenet_runtime.ncnn_engine import (
     DELTAS,
     LEVEL,
     LOGITS,
     MODEL,
-    ROI_MODEL,
     SETTINGS,
+    roi_model,
 )
 
 import torch
 from torch import Tensor, nn
 
+from .dense import MapNetwork, PlainDenseDetector
 from .detector import PlainDetector
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
@@ -30,14 +32,14 @@ PACKAGES = ('onnx', 'pnnx')
 REWRITES: tuple[Rewrite, ...] = ()
 """None has been found to help."""
 ROIS = 'rois'
-"""Name of the input of a detector's second network."""
+"""Name of the input of a detector's second network, and of those behind it."""
 
 # parameters of Interp
 _HEIGHT_WIDTH = ('3=', '4=')
 
 
 def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRITES) -> None:
-    """Write ``model.ncnn.param`` and ``model.ncnn.bin``; of a detector these and three more.
+    """Write ``model.ncnn.param`` and ``model.ncnn.bin``, and of a detector what belongs to these.
 
     Raises:
         ExportError: pnnx cannot convert it, or makes of it what ncnn does not know.
@@ -46,6 +48,10 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
     images = torch.from_numpy(random_images(source)).float()
     if isinstance(network, PlainDetector):
         _write_two_stage(network, images, folder)
+    elif isinstance(network, PlainDenseDetector):
+        maps = MapNetwork(network.with_padding_outside()).eval()
+        convert(maps, images, IMAGE, maps.outputs, folder / MODEL)
+        _write_settings(network.describe(), folder)
     else:
         convert(network, images, IMAGE, list(source.outputs), folder / MODEL)
 
@@ -58,10 +64,15 @@ def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path) -> N
     names = [f'{LEVEL}{i}' for i in levels]
     names += [f'{name}{i}' for name in (LOGITS, DELTAS) for i in anchors]
     convert(features, images, IMAGE, names, folder / MODEL)
-    rois = RoINetwork(detector.detect, channels).eval()
-    convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], folder / ROI_MODEL)
-    settings = json.dumps(describe(detector, rois.rows), indent=2)
-    (folder / SETTINGS).write_text(settings + '\n', encoding='utf-8')
+    for number in range(len(detector.detect.heads)):
+        rois = RoINetwork(detector.detect, channels, number).eval()
+        path = folder / roi_model(number)
+        convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], path)
+    _write_settings(describe(detector, rois.rows), folder)
+
+
+def _write_settings(settings: dict[str, Any], folder: Path) -> None:
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
 
 
 def convert(

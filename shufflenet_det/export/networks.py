@@ -8,7 +8,7 @@ from shufflenet_runtime.sessions import Outputs
 
 import numpy as np
 import torch
-from mmdet.models import TwoStageDetector
+from mmdet.models import BaseDetector
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -19,6 +19,8 @@ from ..common.config import innermost_dataset
 from ..common.errors import ConfigError
 from ..models import ImageClassifier, switch_to_deploy
 from ..weights.preprocessing import preprocessing_of
+from .dense import PlainDenseDetector
+from .dense_settings import is_dense
 from .detector import PlainDetector
 from .preprocessor import PlainPreprocessor
 
@@ -124,15 +126,24 @@ def exportable(
     return _detector(model, labels, description)
 
 
+def plain_detector(model: BaseDetector) -> PlainDetector | PlainDenseDetector:
+    """A detector as plain tensor code.
+
+    Raises:
+        ConfigError: it has a part that cannot be exported exactly.
+    """
+    return (PlainDenseDetector if is_dense(model) else PlainDetector)(model)
+
+
 def _detector(
-    model: TwoStageDetector, labels: Sequence[str] | None, description: dict
+    model: BaseDetector, labels: Sequence[str] | None, description: dict
 ) -> Exportable:
     # before folding, which takes a while
-    PlainDetector(model)
-    network = PlainDetector(switch_to_deploy(copy.deepcopy(model)))
-    settings = network.detect.settings
+    plain_detector(model)
+    network = plain_detector(switch_to_deploy(copy.deepcopy(model)))
+    settings = network.settings
     flipped = model.data_preprocessor._channel_conversion
-    _check_labels(labels, model.roi_head.bbox_head.num_classes)
+    _check_labels(labels, network.num_classes)
 
     @torch.no_grad()
     def predict(images: np.ndarray) -> Outputs:
