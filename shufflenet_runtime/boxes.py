@@ -122,7 +122,7 @@ def vote(
     labels: np.ndarray,
     scores: np.ndarray,
 ) -> np.ndarray:
-    """Means (K, 4) of all boxes (N, 4) of the class of each that is kept (``PAAHead.score_voting``).
+    """Means (K, 4) of all boxes (N, 4) of the class of each kept one (``PAAHead.score_voting``).
 
     They weigh ``exp(-(1 - IoU) ** 2 / 0.025) * score`` where the IoU is above 0.01.
     """

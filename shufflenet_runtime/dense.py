@@ -7,7 +7,7 @@ engines.
 
 - ``padding``: ``divisor`` of height and width, and the ``values`` of the three channels.
 - ``levels``: of each its ``strides`` (x, y), ``priors`` (A, 4) of the first place as x1, y1, x2, y2
-  in pixels, which for points are the same twice, and ``scale``, a unit of its box numbers in pixels.
+  in pixels, of points the same twice, and ``scale``, a unit of its box numbers in pixels.
 - ``num_classes``; ``score``, what makes scores of the K numbers: ``sigmoid``, ``softmax`` (of one
   more for the background, which is the last) or null (they are scores).
 - ``joined``: whether a level is one map (A * (4 + 1 + K), h, w): box numbers, factor, class scores.
@@ -18,11 +18,12 @@ engines.
 - ``coding`` of boxes, by its ``kind``:
 
   - ``deltas`` of the centre in parts of the prior's size, and of the logarithm of that, with
-    ``means`` and ``stds``; ``most_log_ratio`` limits the latter, ``most_shift`` the former in pixels,
-    or null.
+    ``means`` and ``stds``; ``most_log_ratio`` limits the latter, ``most_shift`` the former in
+    pixels, or null.
   - ``distances`` from the centre of the prior, whose ``order`` says where left, top, right and
-    bottom are among the four; of each, logits of 0 to ``bins``, or if that is 0 the number itself, or
-    with ``exponential`` its exponential; in units of ``scale``, with ``of_size`` also of the prior's.
+    bottom are among the four; of each, logits of 0 to ``bins``, or if that is 0 the number itself,
+    or with ``exponential`` its exponential; times ``scale``, and with ``of_size`` times the
+    prior's size.
   - ``cells``: sigmoids of the place of the centre in a cell, and logarithms of the prior's size.
   - ``corners`` in units of ``scale``, if ``relative`` from the centre of the prior.
 

@@ -49,9 +49,11 @@ def make_decisive(model: BaseDetector, image: Tensor, seed: int = 0) -> None:
 
 
 def _predict(model: BaseDetector, image: Tensor) -> None:
-    shape = tuple(image.shape[1:])
-    sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape))
-    data = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]))
+    # and its mirror image: of a level of a single place one alone would have no deviation
+    images = [image, image.flip(2)]
+    meta = dict(img_shape=tuple(image.shape[1:]), ori_shape=tuple(image.shape[1:]))
+    samples = [DetDataSample(metainfo=meta) for _ in images]
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples))
     model.predict(data['inputs'], data['data_samples'], rescale=False)
 
 
@@ -113,9 +115,11 @@ def _spread(
     channels = layer.out_channels
     numbers = 4 * (settings.coding.get('bins', 0) + 1)
     if settings.joined:
-        count = _scale(model, layer, image, 1.0)
-        bias = layer.bias.view(-1, 5 + classes)
-        bias[:, 5:] += _mean_of_classes(settings, count * channels, 1.0)
+        count = _scale(model, layer, image, 0.4)
+        weight, bias = (x.view(-1, 5 + classes, *x.shape[1:]) for x in (layer.weight, layer.bias))
+        weight[:, 4:] *= 5
+        bias[:, 4:] *= 5
+        bias[:, 5:] += _mean_of_classes(settings, count * channels, 2.0)
     elif channels in {n * classes for n in priors}:
         count = _scale(model, layer, image, 2.0)
         mean = _mean_of_classes(settings, count * channels, 2.0)

@@ -31,7 +31,15 @@ from mmdet.models.task_modules.coders import (
 from torch import Tensor, nn
 
 from ..common.errors import ConfigError
-from .refusing import positive, read_nms, refusal, refuse_rest, require_type, same_code
+from .refusing import (
+    positive,
+    predicts_as,
+    read_nms,
+    refusal,
+    refuse_rest,
+    require_type,
+    same_code,
+)
 
 # large enough that every level has a place, also where convolutions are not padded
 _PROBE = 320
@@ -45,7 +53,7 @@ Cfg = dict[str, Any]
 
 @dataclass(frozen=True)
 class DenseSettings:
-    """How the maps of a head become detections; :mod:`shufflenet_runtime.dense` lists the fields."""
+    """How the maps of a head become detections: the fields of :mod:`shufflenet_runtime.dense`."""
 
     levels: list[dict[str, Any]]
     num_classes: int
@@ -180,8 +188,7 @@ _PREDICTION = (
 
 def is_dense(model: nn.Module) -> bool:
     """Whether a model is a one-stage detector that predicts boxes as MMDetection's do."""
-    own = ('predict', 'extract_feat')
-    return isinstance(model, SingleStageDetector) and same_code(model, SingleStageDetector, own)
+    return predicts_as(type(model), SingleStageDetector)
 
 
 @torch.no_grad()
@@ -241,7 +248,9 @@ def _limits(cfg: Cfg) -> dict[str, Any]:
 
 def _from(threshold: float) -> float:
     """What scores are above that are at least a threshold."""
-    return float(torch.nextafter(torch.tensor(threshold), torch.tensor(-1.0))) if threshold else -1.0
+    if not threshold:
+        return -1.0
+    return float(torch.nextafter(torch.tensor(threshold), torch.tensor(-1.0)))
 
 
 def _levels(head: nn.Module, scales: list[float] | None = None) -> list[dict[str, Any]]:

@@ -21,12 +21,20 @@ from torch import nn
 
 from ..common.errors import ConfigError
 from ..models import FP32SingleRoIExtractor, LightRPNHead
-from .refusing import positive, read_nms, refusal, refuse_rest, require_type, same_code
+from .refusing import (
+    positive,
+    predicts_as,
+    read_nms,
+    refusal,
+    refuse_rest,
+    require_type,
+    same_code,
+)
 
 _OTHERS = (
     'cannot export model: {} is no detector that makes boxes as the export knows it. One-stage '
-    'detectors (RetinaNet, FCOS, ATSS, GFL, RTMDet, YOLOX, YOLOv3, SSD and their kin), Faster R-CNN '
-    'and Cascade R-CNN can be exported; detectors of masks, of tracks, with queries as DETR has '
+    'detectors (RetinaNet, FCOS, ATSS, GFL, RTMDet, YOLOX, YOLOv3, SSD, their kin), Faster '
+    'R-CNN and Cascade R-CNN can be exported; detectors of masks, of tracks, with queries as DETR has '
     'them, or with test-time augmentation are tested with PyTorch.'
 )
 
@@ -162,18 +170,26 @@ def check_detector(model: nn.Module) -> None:
     Raises:
         ConfigError: it is another kind of detector, or its preprocessor is.
     """
-    own = ('predict', 'extract_feat')
-    if not (isinstance(model, TwoStageDetector) and same_code(model, TwoStageDetector, own)):
-        raise ConfigError(_OTHERS.format(type(model).__name__))
+    check_kind(type(model), model.with_mask)
     if not (model.with_rpn and model.with_roi_head):
         raise refusal('model', 'a detector without RPN or RoI head', 'Faster R-CNN')
-    if model.with_mask:
-        raise ConfigError(
-            f'cannot export model: {type(model).__name__} predicts masks, and the export knows '
-            f'boxes. Train the detector without its mask head, as Faster or Cascade R-CNN, or test '
-            f'it with PyTorch.'
-        )
     require_type('data_preprocessor', model.data_preprocessor, DetDataPreprocessor)
+
+
+def check_kind(detector: type[nn.Module], masks: bool) -> None:
+    """Refuse a class of detectors that is neither, and masks.
+
+    Raises:
+        ConfigError: says what is refused, and what works in its place.
+    """
+    if not predicts_as(detector, TwoStageDetector):
+        raise ConfigError(_OTHERS.format(detector.__name__))
+    if masks:
+        raise ConfigError(
+            f'cannot export model: {detector.__name__} predicts masks, and the export knows boxes. '
+            f'Train the detector without its mask head, as Faster or Cascade R-CNN, or test it '
+            f'with PyTorch.'
+        )
 
 
 def _check_box_head(head: BBoxHead) -> None:

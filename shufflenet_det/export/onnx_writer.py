@@ -7,6 +7,7 @@ from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
 
 import torch
 
+from .deformable import use_sampling
 from .dimensions import name_dimensions
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
@@ -50,6 +51,7 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
     import onnx
 
     network = rewritten(source.network, rewrites)
+    use_sampling(network)
     path = folder / OnnxRuntime.model
     images = random_images(source)
     with warnings.catch_warnings(), torch.no_grad():

@@ -133,7 +133,7 @@ def class_nms(
 def vote(
     kept: Tensor, kept_labels: Tensor, boxes: Tensor, labels: Tensor, scores: Tensor
 ) -> Tensor:
-    """Means (K, 4) of all boxes (N, 4) of the class of each that is kept (``PAAHead.score_voting``).
+    """Means (K, 4) of all boxes (N, 4) of the class of each kept one (``PAAHead.score_voting``).
 
     They weigh ``exp(-(1 - IoU) ** 2 / 0.025) * score`` where the IoU is above 0.01.
     """

@@ -53,6 +53,14 @@ def refusal(place: str, found: str, known: str) -> ConfigError:
 
 def same_code(value: object, reference: type, names: Sequence[str]) -> bool:
     """Whether an object has these methods of a class, or both have none of a name."""
-    return all(
-        getattr(type(value), name, None) is getattr(reference, name, None) for name in names
-    )
+    return _same(type(value), reference, names)
+
+
+def predicts_as(detector: type, reference: type) -> bool:
+    """Whether a class of detectors predicts by the code of one of MMDetection's."""
+    own = ('predict', 'extract_feat')
+    return issubclass(detector, reference) and _same(detector, reference, own)
+
+
+def _same(kind: type, reference: type, names: Sequence[str]) -> bool:
+    return all(getattr(kind, name, None) is getattr(reference, name, None) for name in names)
