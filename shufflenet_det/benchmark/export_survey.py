@@ -40,7 +40,7 @@ from ..export.validation import is_decided
 from ..export.writers import WRITERS
 from ..swap import SwapError, plan_swap
 from ..swap.survey import PACKAGED, shipped_configs
-from ..swap.trial import build_model, without_weights
+from ..swap.trial import build
 
 __all__ = ['PACKAGED', 'Outcome', 'load_outcomes', 'shipped_configs', 'summary', 'survey']
 
@@ -49,7 +49,7 @@ STEPS = ('no model', 'refused', 'not built', 'compared')
 AGREES = 'agrees'
 # multiples of 32, because some necks want those, and small, because there are hundreds
 _SIZES = ((128, 160), (160, 128))
-_PICTURES, _TRIES = 2, 8
+_PICTURES, _TRIES, _SCENES = 2, 8, 4
 # parts of a config that training alone asks for, or that the exchange replaces
 _TRAINING = ('train_cfg', 'init_cfg', 'pretrained', 'batch_augments', 'teacher_config',
              'teacher_ckpt', 'teacher_backbone', 'teacher_neck', 'teacher_bbox_head')  # fmt: skip
@@ -111,7 +111,8 @@ def survey_config(name: str, backbone: str, formats: Sequence[str]) -> Outcome:
         about['family'] = family_of(load_config(str(PACKAGED / 'configs' / name)))
         cfg = swapped(name, backbone)
         rule = read_resize(cfg)
-        model = build_model(without_weights(cfg.model), cfg.get('default_scope'))
+        # with few proposals
+        model = build(cfg)
         sizes = _SIZES
         if rule and rule['rule'] == 'exact':
             # priors of SSD are made for one size
@@ -138,8 +139,8 @@ def _first_line(error: Exception) -> str:
 def _compare(
     model: BaseDetector, sizes: Sequence[tuple[int, int]], formats: Sequence[str]
 ) -> dict[str, str]:
-    first = _picture(0, sizes[0], 'bgr')
-    make_decisive(model, torch.from_numpy(first[0]))
+    scenes = [_picture(seed, sizes[0], 'bgr') for seed in range(_SCENES)]
+    make_decisive(model, torch.from_numpy(np.concatenate(scenes)))
     source = replace(exportable(model, None, None), size=None, example=sizes[0])
     thresholds = source.description['thresholds']
     found = {}

@@ -20,12 +20,14 @@ _LEAST_SCORE = 0.05
 
 
 @torch.no_grad()
-def make_decisive(model: BaseDetector, image: Tensor, seed: int = 0) -> None:
+def make_decisive(model: BaseDetector, images: Tensor, seed: int = 0) -> None:
     """Give a detector such weights.
 
     Args:
         model: one that can be exported, changed in place and put into evaluation mode.
-        image: (3, H, W) of uint8, on which it is to decide.
+        images: (N, 3, H, W) of uint8, as a pipeline delivers them, on which it is to decide.
+            Several, because a level of a single place has no deviation in one, and because what is
+            estimated on one alone is far off on another.
         seed: of all that is random.
 
     Raises:
@@ -33,32 +35,30 @@ def make_decisive(model: BaseDetector, image: Tensor, seed: int = 0) -> None:
     """
     torch.manual_seed(seed)
     model.init_weights()
-    _estimate_statistics(model, image)
+    _estimate_statistics(model, images)
     if is_dense(model):
         settings = read_dense(model)
         for layer in _last_layers(model.bbox_head):
-            _spread(model, layer, image, settings)
+            _spread(model, layer, images, settings)
         return
     roi_head, rpn = model.roi_head, model.rpn_head
     heads = roi_head.bbox_head
     for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
-        _scale(model, head.fc_cls, image, 2.0)
-        _scale(model, head.fc_reg, image, 1.0)
-    _scale(model, rpn.rpn_cls, image, 0.6)
-    _scale(model, rpn.rpn_reg, image, 0.2)
+        _scale(model, head.fc_cls, images, 2.0)
+        _scale(model, head.fc_reg, images, 1.0)
+    _scale(model, rpn.rpn_cls, images, 0.6)
+    _scale(model, rpn.rpn_reg, images, 0.2)
 
 
-def _predict(model: BaseDetector, image: Tensor) -> None:
-    # and its mirror image: of a level of a single place one alone would have no deviation
-    images = [image, image.flip(2)]
-    meta = dict(img_shape=tuple(image.shape[1:]), ori_shape=tuple(image.shape[1:]))
-    samples = [DetDataSample(metainfo=meta) for _ in images]
-    data = model.data_preprocessor(dict(inputs=images, data_samples=samples))
+def _predict(model: BaseDetector, images: Tensor) -> None:
+    shape = tuple(images.shape[2:])
+    samples = [DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape)) for _ in images]
+    data = model.data_preprocessor(dict(inputs=list(images), data_samples=samples))
     model.predict(data['inputs'], data['data_samples'], rescale=False)
 
 
-def _estimate_statistics(model: BaseDetector, image: Tensor) -> None:
-    """Batch norms whose running statistics are those of a picture."""
+def _estimate_statistics(model: BaseDetector, images: Tensor) -> None:
+    """Batch norms whose running statistics are those of pictures."""
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     model.eval()
     for norm in norms:
@@ -68,7 +68,7 @@ def _estimate_statistics(model: BaseDetector, image: Tensor) -> None:
         norm.reset_running_stats()
         # the model stays in evaluation mode: some freeze norms in training mode
         norm.training = True
-    _predict(model, image)
+    _predict(model, images)
     model.eval()
 
 
@@ -80,23 +80,23 @@ def _last_layers(head: nn.Module) -> list[nn.Conv2d]:
     return [m for m in head.modules() if isinstance(m, nn.Conv2d) and id(m) not in inside]
 
 
-def _outputs(model: BaseDetector, layer: nn.Module, image: Tensor) -> Tensor:
+def _outputs(model: BaseDetector, layer: nn.Module, images: Tensor) -> Tensor:
     """All values of each channel of a layer's outputs (channels, N)."""
     found: list[Tensor] = []
     hook = layer.register_forward_hook(
         lambda _, inputs, output: found.append(output.transpose(0, 1).flatten(1))
     )
-    _predict(model, image)
+    _predict(model, images)
     hook.remove()
     return torch.cat(found, dim=1) if found else torch.empty(layer.weight.shape[0], 0)
 
 
 def _scale(
-    model: BaseDetector, layer: nn.Module, image: Tensor, deviation: float, mean: float = 0.0
+    model: BaseDetector, layer: nn.Module, images: Tensor, deviation: float, mean: float = 0.0
 ) -> int:
     """Give each channel of a layer a mean and a standard deviation; the values of a channel."""
     nn.init.normal_(layer.weight, 0, 0.01)
-    values = _outputs(model, layer, image)
+    values = _outputs(model, layer, images)
     if values.shape[1] < 2:
         return values.shape[1]
     scale = deviation / values.std(dim=1).clamp(min=1e-6)
@@ -108,20 +108,20 @@ def _scale(
 
 
 def _spread(
-    model: BaseDetector, layer: nn.Conv2d, image: Tensor, settings: DenseSettings
+    model: BaseDetector, layer: nn.Conv2d, images: Tensor, settings: DenseSettings
 ) -> None:
     priors = {len(level['priors']) for level in settings.levels}
     classes = settings.num_classes + (settings.score == 'softmax')
     channels = layer.out_channels
     numbers = 4 * (settings.coding.get('bins', 0) + 1)
     if settings.joined:
-        count = _scale(model, layer, image, 0.4)
+        count = _scale(model, layer, images, 0.4)
         weight, bias = (x.view(-1, 5 + classes, *x.shape[1:]) for x in (layer.weight, layer.bias))
         weight[:, 4:] *= 5
         bias[:, 4:] *= 5
         bias[:, 5:] += _mean_of_classes(settings, count * channels, 2.0)
     elif channels in {n * classes for n in priors}:
-        count = _scale(model, layer, image, 2.0)
+        count = _scale(model, layer, images, 2.0)
         mean = _mean_of_classes(settings, count * channels, 2.0)
         if settings.score == 'softmax':
             layer.bias.view(-1, classes)[:, -1] -= mean
@@ -129,9 +129,9 @@ def _spread(
             layer.bias += mean
     elif channels in {n * numbers for n in priors}:
         far = settings.coding['kind'] == 'distances' and not settings.coding['bins']
-        _scale(model, layer, image, 0.4, 1.5 if far else 0.0)
+        _scale(model, layer, images, 0.4, 1.5 if far else 0.0)
     else:
-        _scale(model, layer, image, 1.0, 1.0 if channels in priors else 0.0)
+        _scale(model, layer, images, 1.0, 1.0 if channels in priors else 0.0)
 
 
 def _mean_of_classes(settings: DenseSettings, number: int, deviation: float) -> float:

@@ -34,8 +34,8 @@ from .refusing import (
 _OTHERS = (
     'cannot export model: {} is no detector that makes boxes as the export knows it. One-stage '
     'detectors (RetinaNet, FCOS, ATSS, GFL, RTMDet, YOLOX, YOLOv3, SSD, their kin), Faster '
-    'R-CNN and Cascade R-CNN can be exported; detectors of masks, of tracks, with queries as DETR has '
-    'them, or with test-time augmentation are tested with PyTorch.'
+    'R-CNN and Cascade R-CNN can be exported; detectors of masks, of tracks, with queries as in '
+    'DETR, or with test-time augmentation are tested with PyTorch.'
 )
 
 
