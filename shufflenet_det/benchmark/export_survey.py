@@ -28,7 +28,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from ..common.config import load_config
-from ..common.errors import ConfigError, UserError
+from ..common.errors import ConfigError, ShuffleNetDetError
 from ..common.tables import Column, Table
 from ..data.sample import render_scene
 from ..export.agreement import LEAST_SCORE, compare
@@ -158,7 +158,7 @@ def _compare(
                         bad.append(f'{difference.unmatched} of {difference.compared}')
                 del session
             found[engine.name] = f'{bad} detections differ' if bad else AGREES
-        except UserError as error:
+        except ShuffleNetDetError as error:
             found[engine.name] = str(error)[:400]
         except Exception as error:
             found[engine.name] = _first_line(error)
