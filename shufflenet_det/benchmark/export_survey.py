@@ -1,5 +1,6 @@
 """Every config that MMDetection ships, exported with one of our backbones and compared."""
 import contextlib
+import copy
 import gc
 import io
 import json
@@ -7,11 +8,12 @@ import os
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -49,6 +51,8 @@ STEPS = ('no model', 'refused', 'not built', 'compared')
 AGREES = 'agrees'
 # multiples of 32, because some necks want those, and small, because there are hundreds
 _SIZES = ((128, 160), (160, 128))
+_LARGER = ((256, 320), (320, 256))
+_NARROW = {256: 64, 1024: 128}
 _PICTURES, _TRIES, _SCENES = 2, 8, 4
 # parts of a config that training alone asks for, or that the exchange replaces
 _TRAINING = ('train_cfg', 'init_cfg', 'pretrained', 'batch_augments', 'teacher_config',
@@ -110,14 +114,7 @@ def survey_config(name: str, backbone: str, formats: Sequence[str]) -> Outcome:
     try:
         about['family'] = family_of(load_config(str(PACKAGED / 'configs' / name)))
         cfg = swapped(name, backbone)
-        rule = read_resize(cfg)
-        # with few proposals
-        model = build(cfg)
-        sizes = _SIZES
-        if rule and rule['rule'] == 'exact':
-            # priors of SSD are made for one size
-            sizes = ((rule['height'], rule['width']),)
-        engines = _compare(model, sizes, formats)
+        engines = _compared(cfg, formats)
         step = 'compared'
     except (ConfigError, SwapError) as error:
         reason, step = str(error), 'refused'
@@ -134,6 +131,37 @@ def survey_config(name: str, backbone: str, formats: Sequence[str]) -> Outcome:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines() or ['']
     return f'{type(error).__name__}: {text[0] or text[-1]}'[:400]
+
+
+def _compared(cfg: Config, formats: Sequence[str]) -> dict[str, str]:
+    """What the engines make of a config, with narrow necks and heads where that can be."""
+    rule = read_resize(cfg)
+    # priors of SSD are made for one size
+    fixed = ((rule['height'], rule['width']),) if rule and rule['rule'] == 'exact' else None
+    narrow = copy.deepcopy(cfg)
+    for part in ('neck', 'bbox_head', 'rpn_head', 'roi_head'):
+        _narrow(narrow.model.get(part))
+    try:
+        # with few proposals
+        return _compare(build(narrow), fixed or _SIZES, formats)
+    except ConfigError:
+        raise
+    # some parts do not take other channels, and some no small maps
+    except Exception:
+        return _compare(build(cfg), fixed or _LARGER, formats)
+
+
+def _narrow(part: Any) -> None:
+    """A quarter of the usual channels, in place: what is exported is as deep as it was."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key.endswith('channels') and isinstance(value, int) and value in _NARROW:
+                part[key] = _NARROW[value]
+            else:
+                _narrow(value)
+    elif isinstance(part, list):
+        for value in part:
+            _narrow(value)
 
 
 def _compare(
@@ -263,7 +291,7 @@ def survey(
     jobs: int = 1,
     known: Iterable[Outcome] = (),
 ) -> Iterator[Outcome]:
-    """Export and compare configs, each exported form once.
+    """Export and compare configs, each exported form once, a folder of configs after the other.
 
     Args:
         names: configs of :func:`shipped_configs`.
@@ -275,49 +303,33 @@ def survey(
     Yields:
         Outcomes in the order in which they come to be known.
     """
-    names = list(names)
-    found = {o.config: o for o in known if o.backbone == backbone}
-    alike: dict[str, list[tuple[str, str]]] = {}
-    with _workers(jobs) as pool:
-        keys = pool.map(_quietly, [_key] * len(names), names, chunksize=8)
-        for name, (key, family, reason) in zip(names, keys, strict=True):
-            if name not in found and reason:
+    known = {o.config: o for o in known if o.backbone == backbone}
+    first: dict[str, Outcome] = {}
+    workers = _Workers(jobs)
+    for _, folder in groupby(names, key=lambda name: name.split('/')[0]):
+        waiting: dict[str, list[tuple[str, str]]] = {}
+        for name, (key, family, reason) in workers.run(_key, [(name,) for name in folder]):
+            (name,) = name
+            if name in known:
+                yield known[name]
+                first.setdefault(key, known[name])
+            elif reason:
                 step = 'no model' if 'sets no `model`' in reason else 'refused'
-                found[name] = Outcome(name, family, backbone, step, reason)
-            alike.setdefault(key, []).append((name, family))
-    waiting = []
-    for group in alike.values():
-        done = [found[name] for name, _ in group if name in found]
-        yield from done
-        if done:
-            yield from _others(done[0], [pair for pair in group if pair[0] not in found])
-        else:
-            waiting.append(group)
-    for start in range(0, len(waiting), _TASKS):
-        batch = {group[0][0]: group for group in waiting[start : start + _TASKS]}
-        for outcome in _tried(list(batch), backbone, formats, jobs):
+                yield Outcome(name, family, backbone, step, reason)
+            else:
+                waiting.setdefault(key, []).append((name, family))
+        for key in [key for key in waiting if key in first]:
+            yield from _others(first[key], waiting.pop(key))
+        # of a form the config with the usual backbone, which is the smallest
+        groups = [sorted(g, key=lambda pair: ('r50' not in pair[0], pair)) for g in waiting.values()]
+        tasks = [(group[0][0], backbone, formats) for group in groups]
+        for (_, outcome), key, group in zip(
+            workers.run(survey_config, tasks), waiting, groups, strict=True
+        ):
+            first[key] = outcome
             yield outcome
-            yield from _others(outcome, batch[outcome.config][1:])
-
-
-def _tried(
-    names: Sequence[str], backbone: str, formats: Sequence[str], jobs: int
-) -> Iterator[Outcome]:
-    """Outcomes found in fresh processes: memory that large models took apart is not given back."""
-    left = list(names)
-    try:
-        with _workers(jobs) as pool:
-            tasks = [pool.submit(_quietly, survey_config, n, backbone, formats) for n in names]
-            for task in tasks:
-                outcome = task.result()
-                left.remove(outcome.config)
-                yield outcome
-    except BrokenProcessPool:
-        if jobs == 1:
-            # in turn, so it was the first that is left; with all the memory for itself
-            reason = 'the process was killed, as it is when memory runs out'
-            yield Outcome(left.pop(0), '', backbone, 'not built', reason)
-        yield from _tried(left, backbone, formats, 1)
+            yield from _others(outcome, group[1:])
+    workers.close()
 
 
 def _others(outcome: Outcome, pairs: Iterable[tuple[str, str]]) -> Iterator[Outcome]:
@@ -327,8 +339,36 @@ def _others(outcome: Outcome, pairs: Iterable[tuple[str, str]]) -> Iterator[Outc
         yield replace(outcome, config=name, family=family, like=like, seconds=0.0)
 
 
-def _workers(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_start_worker)
+class _Workers:
+    """Processes that are replaced after some tasks: memory of large models is not given back.
+
+    Args:
+        jobs: their number.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._pool = self._new()
+
+    def _new(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._jobs, mp_context=get_context('spawn'), initializer=_start_worker,
+            max_tasks_per_child=_TASKS,
+        )  # fmt: skip
+
+    def run(self, function: Callable[..., Any], tasks: Iterable[tuple]) -> Iterator[tuple]:
+        """Arguments and results of a function, in order."""
+        futures = [(task, self._pool.submit(_quietly, function, *task)) for task in tasks]
+        for task, future in futures:
+            try:
+                yield task, future.result()
+            except BrokenProcessPool:
+                # one was killed, as it is when memory runs out, and took the others with it
+                self._pool = self._new()
+                yield task, self._pool.submit(_quietly, function, *task).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
 
 
 def load_outcomes(path: Path) -> list[Outcome]:

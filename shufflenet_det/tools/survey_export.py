@@ -52,7 +52,10 @@ def main() -> None:
     args = parse_args()
     for name in args.format:
         require_writer(name)
-    names = [n for n in shipped_configs() if not args.only or any(t in n for t in args.only)]
+    names = shipped_configs()
+    if args.only:
+        # in the order of the texts
+        names = list(dict.fromkeys(n for text in args.only for n in names if text in n))
     if not names:
         raise ConfigError(f'--only {" ".join(args.only)}: no config of MMDetection has that.')
     known = load_outcomes(args.out) if args.out else []
