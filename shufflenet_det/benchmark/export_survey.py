@@ -321,7 +321,7 @@ def survey(
         for key in [key for key in waiting if key in first]:
             yield from _others(first[key], waiting.pop(key))
         # of a form the config with the usual backbone, which is the smallest
-        groups = [sorted(g, key=lambda pair: ('r50' not in pair[0], pair)) for g in waiting.values()]
+        groups = [sorted(group, key=_usual_first) for group in waiting.values()]
         tasks = [(group[0][0], backbone, formats) for group in groups]
         for (_, outcome), key, group in zip(
             workers.run(survey_config, tasks), waiting, groups, strict=True
@@ -330,6 +330,10 @@ def survey(
             yield outcome
             yield from _others(outcome, group[1:])
     workers.close()
+
+
+def _usual_first(pair: tuple[str, str]) -> tuple[bool, str]:
+    return 'r50' not in pair[0], pair[0]
 
 
 def _others(outcome: Outcome, pairs: Iterable[tuple[str, str]]) -> Iterator[Outcome]:
