@@ -101,12 +101,9 @@ def nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, limit: int)
 
 
 def class_nms(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    labels: np.ndarray | None,
-    iou_threshold: float,
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray | None, iou_threshold: float,
     limit: int,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """:func:`nms` for each class on its own; labels (N,) are None for all together."""
     if labels is not None:
         # as `batched_nms` of mmcv does it
@@ -116,12 +113,9 @@ def class_nms(
 
 
 def vote(
-    kept: np.ndarray,
-    kept_labels: np.ndarray,
-    boxes: np.ndarray,
-    labels: np.ndarray,
+    kept: np.ndarray, kept_labels: np.ndarray, boxes: np.ndarray, labels: np.ndarray,
     scores: np.ndarray,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Means (K, 4) of all boxes (N, 4) of the class of each kept one (``PAAHead.score_voting``).
 
     They weigh ``exp(-(1 - IoU) ** 2 / 0.025) * score`` where the IoU is above 0.01.
@@ -154,11 +148,8 @@ def pad(image: np.ndarray, padding: Mapping[str, Any]) -> np.ndarray:
 
 def detections(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Outputs:
     """The outputs of a detector."""
-    return dict(
-        boxes=boxes.astype(np.float32),
-        scores=scores.astype(np.float32),
-        labels=labels.astype(np.int64),
-    )
+    boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
+    return dict(boxes=boxes, scores=scores, labels=labels.astype(np.int64))
 
 
 def _overlap(some: np.ndarray, others: np.ndarray, threshold: float) -> np.ndarray:

@@ -2,37 +2,9 @@
 
 The network makes maps from an image: of each level class scores (A * K, h, w), box numbers
 (A * E, h, w) and, where there are any, factors (A, h, w), for A priors at each place. The rest is
-here, with settings that come as JSON. The same settings are followed inside the files for other
-engines.
-
-- ``padding``: ``divisor`` of height and width, and the ``values`` of the three channels.
-- ``levels``: of each its ``strides`` (x, y), ``priors`` (A, 4) of the first place as x1, y1, x2, y2
-  in pixels, of points the same twice, and ``scale``, a unit of its box numbers in pixels.
-- ``num_classes``; ``score``, what makes scores of the K numbers: ``sigmoid``, ``softmax`` (of one
-  more for the background, which is the last) or null (they are scores).
-- ``joined``: whether a level is one map (A * (4 + 1 + K), h, w): box numbers, factor, class scores.
-- ``factor``: what the sigmoid of factors does: multiplies scores ``before`` or ``after`` they are
-  chosen, makes the ``root`` of the product before that, or null. ``least_factor``: places with less
-  are left out, or null.
-- ``one_class``: whether a prior is of its best class alone.
-- ``coding`` of boxes, by its ``kind``:
-
-  - ``deltas`` of the centre in parts of the prior's size, and of the logarithm of that, with
-    ``means`` and ``stds``; ``most_log_ratio`` limits the latter, ``most_shift`` the former in
-    pixels, or null.
-  - ``distances`` from the centre of the prior, whose ``order`` says where left, top, right and
-    bottom are among the four; of each, logits of 0 to ``bins``, or if that is 0 the number itself,
-    or with ``exponential`` its exponential; times ``scale``, and with ``of_size`` times the
-    prior's size.
-  - ``cells``: sigmoids of the place of the centre in a cell, and logarithms of the prior's size.
-  - ``corners`` in units of ``scale``, if ``relative`` from the centre of the prior.
-
-- ``border``: boxes end so many pixels before the end of the image, or null: they are not clipped.
-- ``score_threshold``, scores are above it; ``most_priors`` of a level, by their best scores,
-  ``most_scores`` of a level and ``most_in_all``, of several classes of a prior each on its own, or
-  null; ``min_size`` in pixels, or null.
-- ``iou_threshold``; ``class_agnostic``, whether boxes suppress those of other classes;
-  ``max_per_img``, or null; ``voting``, whether the boxes that are left become means of those near.
+here, with settings that come as JSON: ``padding``, the ``divisor`` of height and width and the
+``values`` of the channels, and the fields of ``DenseSettings``, with which the export describes a
+head (``shufflenet_det/export/dense_description.py``), in its words.
 """
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -43,14 +15,12 @@ from .boxes import class_nms, decode, detections, pad, softmax, top_k, vote
 from .sessions import Outputs
 
 Settings = Mapping[str, Any]
-JOINED = ('maps',)
-"""Names of the maps of a level that is one map."""
 
 
 def names_of_maps(settings: Settings) -> tuple[str, ...]:
-    """Names of the maps of a level."""
+    """Names of the maps of a level, which may be a single one."""
     if settings['joined']:
-        return JOINED
+        return ('maps',)
     return ('classes', 'boxes', *(['factors'] if settings['factor'] else []))
 
 
@@ -132,14 +102,13 @@ class DenseDetector:
         boxes = self._boxes(level, maps[1], *np.divmod(chosen, count))
         return scores.ravel()[pairs], factors.ravel()[chosen], classes.ravel()[pairs], boxes
 
-    def _scores(self, numbers: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    def _scores(self, scores: np.ndarray, factors: np.ndarray) -> np.ndarray:
         """Scores (P, C) of numbers (P, K) and factors (P, 1)."""
         settings = self._settings
-        scores = numbers
         if settings['score'] == 'sigmoid':
-            scores = _sigmoid(numbers)
+            scores = _sigmoid(scores)
         elif settings['score'] == 'softmax':
-            scores = softmax(numbers)[:, : settings['num_classes']]
+            scores = softmax(scores)[:, : settings['num_classes']]
         if settings['least_factor'] is not None:
             scores = np.where(factors >= np.float32(settings['least_factor']), scores, 0)
         if settings['factor'] in ('before', 'root'):
@@ -150,29 +119,20 @@ class DenseDetector:
         self, level: int, maps: np.ndarray, place: np.ndarray, prior: np.ndarray
     ) -> np.ndarray:
         """Boxes (N, 4) of priors at places, both (N,)."""
-        about, coding, base = self._settings['levels'][level], self._settings['coding'], prior
+        about, base = self._settings['levels'][level], self._priors[level]
         y, x = np.divmod(place, maps.shape[-1])
         strides = np.float32(about['strides'])
-        corner = np.stack([x, y], axis=1).astype(np.float32) * strides
-        priors = self._priors[level][base] + np.tile(corner, 2)
-        count = len(self._priors[level])
-        numbers = maps.reshape(count, -1, maps.shape[-2] * maps.shape[-1])[prior, :, place]
-        return decoded(priors, numbers, coding, np.float32(about['scale']), strides)
+        priors = base[prior] + np.tile(np.stack([x, y], axis=1).astype(np.float32) * strides, 2)
+        numbers = maps.reshape(len(base), -1, maps.shape[-2] * maps.shape[-1])[prior, :, place]
+        scale = np.float32(about['scale'])
+        return _decoded(priors, numbers, self._settings['coding'], scale, strides)
 
 
-def decoded(
-    priors: np.ndarray,
-    numbers: np.ndarray,
-    coding: Mapping[str, Any],
-    scale: np.float32,
+def _decoded(
+    priors: np.ndarray, numbers: np.ndarray, coding: Settings, scale: np.float32,
     strides: np.ndarray,
-) -> np.ndarray:
-    """Boxes (N, 4) of priors (N, 4) and their box numbers (N, E), not clipped.
-
-    Args:
-        coding: as above.
-        scale, strides: of the level, a number and (2,).
-    """
+) -> np.ndarray:  # fmt: skip
+    """Boxes (N, 4) of priors (N, 4) and their box numbers (N, E), not clipped."""
     kind = coding['kind']
     centre = (priors[:, :2] + priors[:, 2:]) * np.float32(0.5)
     size = priors[:, 2:] - priors[:, :2]

@@ -83,8 +83,8 @@ class Detector(Predictor):
             raise ConfigError(
                 f'score_threshold={score_threshold} must lie between {exported}, below which the '
                 f'exported detector drops everything, and 1. For a lower one export it with '
-                f'--cfg-options model.test_cfg.rcnn.score_thr={score_threshold}, or of a one-stage '
-                f'detector model.test_cfg.score_thr.'
+                f'--cfg-options model.test_cfg.rcnn.score_thr={score_threshold} (of a one-stage '
+                f'detector without rcnn).'
             )
 
     def __call__(self, image: Image) -> Detections:

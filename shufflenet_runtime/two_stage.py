@@ -163,13 +163,9 @@ class TwoStageDetector:
 
 
 def _refine(
-    rois: np.ndarray,
-    logits: np.ndarray,
-    deltas: np.ndarray,
-    coding: Settings,
-    width: int,
+    rois: np.ndarray, logits: np.ndarray, deltas: np.ndarray, coding: Settings, width: int,
     height: int,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Boxes (P, 4) for the next network: of the best class of each, where there are several."""
     if not coding['class_agnostic_boxes']:
         best = logits[:, :-1].argmax(axis=1)

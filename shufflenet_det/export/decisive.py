@@ -12,7 +12,8 @@ from mmdet.models import BaseDetector
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
-from .dense_settings import DenseSettings, is_dense, read_dense
+from .dense_description import DenseSettings
+from .dense_settings import is_dense, read_dense
 
 # detections before the suppression that a detector should have in a picture
 _CANDIDATES = 250

@@ -2,11 +2,9 @@
 
 :data:`FAMILIES` is the table: of each way to predict that MMDetection has, the class whose code it
 is, and a function that reads what differs from model to model. Heads that inherit this code belong
-to it, whatever they are called, and those that change it do not. What is read is followed by
-:mod:`.dense` inside the exported file, and by :mod:`shufflenet_runtime.dense` outside.
+to it, whatever they are called, and those that change it do not.
 """
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -31,6 +29,7 @@ from mmdet.models.task_modules.coders import (
 from torch import Tensor, nn
 
 from ..common.errors import ConfigError
+from .dense_description import DenseSettings
 from .refusing import (
     positive,
     predicts_as,
@@ -49,34 +48,6 @@ _MAX_LOG_RATIO = 4.135166556742356
 """Of ``DeltaXYWHBBoxCoder``: the logarithm of 1000 / 16."""
 Cfg = dict[str, Any]
 """``test_cfg`` of a head; what a reader knows it takes out."""
-
-
-@dataclass(frozen=True)
-class DenseSettings:
-    """How the maps of a head become detections: the fields of :mod:`shufflenet_runtime.dense`."""
-
-    levels: list[dict[str, Any]]
-    num_classes: int
-    coding: dict[str, Any]
-    iou_threshold: float
-    class_agnostic: bool
-    score_threshold: float
-    score: str | None = 'sigmoid'
-    joined: bool = False
-    factor: str | None = None
-    least_factor: float | None = None
-    one_class: bool = False
-    border: int | None = 0
-    most_priors: int | None = None
-    most_scores: int | None = None
-    most_in_all: int | None = None
-    min_size: float | None = None
-    max_per_img: int | None = None
-    voting: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return asdict(self)
 
 
 Reader = Callable[[nn.Module, Cfg, int], Mapping[str, Any]]
