@@ -305,7 +305,7 @@ def survey(
     """
     known = {o.config: o for o in known if o.backbone == backbone}
     first: dict[str, Outcome] = {}
-    workers = _Workers(jobs)
+    workers, done = _Workers(jobs), 0
     for _, folder in groupby(names, key=lambda name: name.split('/')[0]):
         waiting: dict[str, list[tuple[str, str]]] = {}
         for name, (key, family, reason) in workers.run(_key, [(name,) for name in folder]):
@@ -329,6 +329,10 @@ def survey(
             first[key] = outcome
             yield outcome
             yield from _others(outcome, group[1:])
+        done += len(tasks)
+        if done >= _TASKS:
+            workers.renew()
+            done = 0
     workers.close()
 
 
@@ -356,9 +360,8 @@ class _Workers:
 
     def _new(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            self._jobs, mp_context=get_context('spawn'), initializer=_start_worker,
-            max_tasks_per_child=_TASKS,
-        )  # fmt: skip
+            self._jobs, mp_context=get_context('spawn'), initializer=_start_worker
+        )
 
     def run(self, function: Callable[..., Any], tasks: Iterable[tuple]) -> Iterator[tuple]:
         """Arguments and results of a function, in order."""
@@ -370,6 +373,11 @@ class _Workers:
                 # one was killed, as it is when memory runs out, and took the others with it
                 self._pool = self._new()
                 yield task, self._pool.submit(_quietly, function, *task).result()
+
+    def renew(self) -> None:
+        """Start anew. (`max_tasks_per_child` of Python 3.11 waits for ever.)"""
+        self._pool.shutdown()
+        self._pool = self._new()
 
     def close(self) -> None:
         self._pool.shutdown()
