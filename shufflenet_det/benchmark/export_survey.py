@@ -269,7 +269,7 @@ def _stripped(value: Any, key: str = '') -> Any:
         left = {
             k: _stripped(v, k)
             for k, v in value.items()
-            if k not in _TRAINING and not (key == 'neck' and k == 'in_channels')
+            if k not in _TRAINING and (key, k) not in _REPLACED
         }
         return dict(sorted(left.items(), key=repr))
     if isinstance(value, (list, tuple)):
@@ -277,6 +277,9 @@ def _stripped(value: Any, key: str = '') -> Any:
     return value
 
 
+# by the exchange, besides the backbone
+_REPLACED = [('neck', 'in_channels')]
+_REPLACED += [('data_preprocessor', k) for k in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')]
 # backbones with the same strides of the same levels, whatever their depth and width
 _PYRAMIDS = dict.fromkeys(
     ('ResNet', 'ResNeXt', 'Res2Net', 'RegNet', 'ResNeSt', 'ResNetV1d', 'DetectoRS_ResNet',
