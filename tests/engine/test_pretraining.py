@@ -1,7 +1,5 @@
 """SHUFFLENET_PRETRAINED and configs that read it, that do not, and that have other weights."""
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 from shufflenet_det import swap_backbone
@@ -20,6 +18,7 @@ import pytest
 from mmengine.config import Config
 
 from ..conftest import ROOT
+from ..zygote import run_forked
 
 OURS = ROOT / 'configs' / 'faster_rcnn_shufflenet.py'
 CLASSIFIER = ROOT / 'configs' / 'imagenet' / 'shufflenet-v1-1x-g3_in1k.py'
@@ -118,9 +117,6 @@ def test_variable_of_mmdetections_configs_is_not_ours(monkeypatch):
 def test_train_tool_stops_before_anything_is_built(variable, tmp_path):
     swapped(RETINANET, tmp_path / 'new.py')
     arguments = ['tools/train.py', tmp_path / 'new.py', '--work-dir', tmp_path / 'out']
-    process = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    process = run_forked(arguments)
     assert process.returncode == 1
     assert process.stderr.strip().splitlines()[-1].startswith('error: this config does not read')

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from ..zygote import Ended, Zygote
 from . import tiny
-from .zygote import Ended, Zygote
 
 
 @pytest.fixture(scope='package')

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ..zygote import kill
 from . import tiny
 from .conftest import Training
 from .test_kills import two_processes
 from .tiny import differences
-from .zygote import kill
 
 pytestmark = pytest.mark.faults
 

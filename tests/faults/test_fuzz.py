@@ -22,9 +22,9 @@ import pytest
 import torch
 
 from ..export.detectors import detector_config, picture, random_detector
+from ..zygote import Ended, Zygote
 from . import damage
 from .tiny import write_data
-from .zygote import Ended, Zygote
 
 SEED = int(os.environ.get('FUZZ_SEED', 0))
 INPUTS = int(os.environ.get('FUZZ_INPUTS', 300))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ..zygote import kill
 from .conftest import Training
 from .tiny import differences, state_of
-from .zygote import kill
 
 KILLS = 20
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-from .zygote import ROOT
+from ..zygote import ROOT
 
 CLASSES = SampleDataset.METAINFO['classes']
 BASE = ROOT / 'configs/sample/faster-rcnn_shufflenet-v1-0.5x-g3_c4_sample-300.py'

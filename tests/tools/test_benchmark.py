@@ -11,6 +11,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from ..conftest import ROOT
+from ..zygote import run_forked
 
 DETECTOR = ROOT / 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py'
 
@@ -25,8 +26,7 @@ def _level_of_the_logger():
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, 'tools/benchmark.py', *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return run_forked(['tools/benchmark.py', *arguments])
 
 
 def test_input_prints_a_table_and_writes_json(tmp_path) -> None:

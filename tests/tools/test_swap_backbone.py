@@ -3,7 +3,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -24,15 +23,13 @@ import pytest
 from mmengine.config import Config
 
 from ..conftest import ROOT
+from ..zygote import run_forked
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 
 
 def run(tool: str, *arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, f'tools/{tool}', *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    return run_forked([f'tools/{tool}', *arguments])
 
 
 def test_config_is_written_and_every_change_is_said(tmp_path):

@@ -22,6 +22,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from ..conftest import ROOT, write_coco
+from ..zygote import run_forked
 
 CONFIG = 'configs/faster_rcnn_shufflenet.py'
 ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
@@ -47,6 +48,8 @@ def command(tool: str, *arguments: str | Path) -> list[str]:
 
 
 def run(arguments: list[str], root: Path, **environment: str) -> subprocess.CompletedProcess:
+    if arguments[1] != '-m':
+        return run_forked(arguments[1:], **ENVIRONMENT, COCO_DATA_ROOT=str(root), **environment)
     return subprocess.run(
         arguments,
         cwd=ROOT,

@@ -1,7 +1,4 @@
 """One word starts a detector: widths, shuffle, stem and pixels follow the weights."""
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from shufflenet_det.common.config import load_config
@@ -25,6 +22,7 @@ from mmengine.model import BaseModel
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..conftest import ROOT, write_coco
+from ..zygote import run_forked
 from .networks import AuthorsNet
 from .public import keep, stand_in
 
@@ -255,16 +253,16 @@ def test_the_log_of_a_training_says_what_was_set_and_matched(tmp_path):
     """tools/train.py for two steps: the whole way of the one word."""
     converted = convert(AuthorsNet(3, 0.5).state_dict(), 'x')
     (path := tmp_path / 'converted.safetensors').write_bytes(as_file(converted, '.safetensors'))
-    environment = os.environ | dict(
-        SHUFFLENET_PRETRAINED=str(path), PYTHONPATH=str(ROOT),
+    environment = dict(
+        SHUFFLENET_PRETRAINED=str(path),
         COCO_DATA_ROOT=str(write_coco(tmp_path / 'coco', images=2)),
-    )  # fmt: skip
-    process = subprocess.run(
-        [sys.executable, 'tools/train.py', config_file('c4'), '--work-dir', str(tmp_path / 'out'),
+    )
+    process = run_forked(
+        ['tools/train.py', config_file('c4'), '--work-dir', tmp_path / 'out',
          '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=9',
          'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
          'model.train_cfg.rpn_proposal.max_per_img=8', 'model.train_cfg.rcnn.sampler.num=8'],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False,
+        **environment,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
     said = process.stdout

@@ -1,9 +1,11 @@
 """A process that has everything imported, and forks one for each command line that is to be run.
 
-Twenty trainings or three hundred damaged inputs would otherwise wait for as many starts of Python.
-What is forked behaves like a process of its own: it can be killed, ends with an exit status, and
-writes its output to a file.
+A hundred runs of tools or three hundred damaged inputs would otherwise wait for as many starts of
+Python. What is forked behaves like a process of its own: it can be killed, ends with an exit
+status, and writes its output to a file.
 """
+import atexit
+import functools
 import importlib
 import json
 import os
@@ -12,13 +14,14 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -33,15 +36,16 @@ class Zygote:
     """The process, from outside."""
 
     def __init__(self) -> None:
-        environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1',
-                       'CUDA_VISIBLE_DEVICES': '', 'PYTHONWARNINGS': 'ignore'}  # fmt: skip
+        self.environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1',
+                            'CUDA_VISIBLE_DEVICES': '', 'PYTHONWARNINGS': 'ignore'}  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'tests.faults.zygote'], cwd=ROOT, env=environment, text=True,
+            [sys.executable, '-m', 'tests.zygote'], cwd=ROOT, env=self.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def start(self, argv: Sequence[str | Path], log: Path, largest_file: int | None = None,
-              memory: int | None = None, **environment: str) -> int:  # fmt: skip
+              memory: int | None = None, errors: Path | None = None,
+              **environment: str) -> int:  # fmt: skip
         """Run a Python script, or ``-m module``, with arguments; its process.
 
         Args:
@@ -49,8 +53,11 @@ class Zygote:
             log: file for the output.
             largest_file: that it may write, in bytes.
             memory: that it may ask for on top of what it has, in bytes.
+            errors: file for what is written to stderr; by default ``log``, too.
+            environment: variables beside those of the zygote.
         """
-        return self._ask(argv=list(map(str, argv)), log=str(log), environment=environment,
+        return self._ask(argv=list(map(str, argv)), log=str(log), errors=str(errors or log),
+                         environment={**self.environment, **environment},
                          largest_file=largest_file, memory=memory)  # fmt: skip
 
     def wait(self, pid: int, timeout: float = 300) -> int | None:
@@ -68,6 +75,29 @@ class Zygote:
     def _ask(self, **command) -> int | None:
         print(json.dumps(command), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
+
+
+@functools.cache
+def shared_zygote() -> Zygote:
+    """One for all tests of this process."""
+    zygote = Zygote()
+    atexit.register(zygote.close)
+    return zygote
+
+
+def run_forked(
+    argv: Sequence[str | Path], timeout: float = 600, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run a script with arguments from the root of the repository, as ``subprocess.run`` would."""
+    zygote = shared_zygote()
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = Path(folder, 'out'), Path(folder, 'err')
+        pid = zygote.start(argv, outputs[0], errors=outputs[1], **{**os.environ, **environment})
+        status = zygote.wait(pid, timeout)
+        texts = [output.read_text(errors='replace') for output in outputs]
+    if status is None:
+        raise subprocess.TimeoutExpired(argv, timeout, *texts)
+    return subprocess.CompletedProcess(argv, status, *texts)
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -94,16 +124,17 @@ def _serve() -> None:
         print(json.dumps(result), file=answer, flush=True)
 
 
-def _fork(argv: list[str], log: str, environment: dict[str, str], largest_file: int | None,
-          memory: int | None) -> int:  # fmt: skip
+def _fork(argv: list[str], log: str, errors: str, environment: dict[str, str],
+          largest_file: int | None, memory: int | None) -> int:  # fmt: skip
     pid = os.fork()
     if pid:
         return pid
     os.setsid()
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, nothing), (1, descriptor), (2, descriptor)):
+    files = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for path in (log, errors)]
+    for target, source in enumerate([nothing, *files]):
         os.dup2(source, target)
+    os.environ.clear()
     os.environ.update(environment)
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
