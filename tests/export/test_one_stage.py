@@ -19,10 +19,12 @@ import numpy as np
 import pytest
 import torch
 from mmdet.models import SingleStageDetector
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from .detectors import picture
-from .one_stage import HEADS, build
+from .one_stage import HEADS, build, detector_cfg
 
 # RTMDet: norms of several levels on one convolution; PAA: the most that follows a network; SSD:
 # softmax, and levels that begin where others end
@@ -67,6 +69,26 @@ def test_engines_give_the_detections_of_mmdetection(family, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         check(source, name, folder)
+
+
+OWN = {
+    'ResNet': (dict(type='ResNet', depth=18, base_channels=8, out_indices=(1, 2, 3)),
+               [16, 32, 64]),
+    'CSPNeXt': (dict(type='CSPNeXt', deepen_factor=0.167, widen_factor=0.125, out_indices=(2, 3, 4)),
+                [32, 64, 128]),
+    'MobileNetV2': (dict(type='MobileNetV2', widen_factor=0.25, out_indices=(2, 4, 7)),
+                    [8, 24, 1280]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', OWN)
+def test_backbones_of_mmdetection_export_as_ours(kind, tmp_path):
+    backbone, channels = OWN[kind]
+    cfg = ConfigDict(detector_cfg('fcos'))
+    cfg.backbone, cfg.neck.in_channels = ConfigDict(backbone), channels
+    model = MODELS.build(cfg).eval()
+    make_decisive(model, pictures())
+    check(exportable(model, None, None), 'onnx', tmp_path)
 
 
 @pytest.mark.parametrize('family', ['vfnet', 'reppoints', 'tood'])
