@@ -6,6 +6,7 @@ from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
 from mmdet.models import TOODHead
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
 
 
 def sample(
@@ -75,13 +76,32 @@ class SampledConv2d(nn.Module):
         self, x: Tensor, offset: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """Maps (1, C, H, W), offsets and a mask to (1, out, h, w)."""
+        offset, mask = self._offsets(x, offset, mask)
+        taps = sample(x, offset, mask, *self.about)
+        return F.conv2d(taps, self.weight, self.bias, groups=self.groups)
+
+    def _offsets(
+        self, x: Tensor, offset: Tensor | None, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         if self.conv_offset is not None:
             offset = self.conv_offset(x)
             if self.modulated:
                 count = offset.shape[1] // 3 * 2
                 offset, mask = offset[:, :count], offset[:, count:].sigmoid()
-        taps = sample(x, offset, mask, *self.about)
-        return F.conv2d(taps, self.weight, self.bias, groups=self.groups)
+        return offset, mask
+
+
+class TorchvisionDeformConv2d(SampledConv2d):
+    """The same as torchvision's operator, which pnnx knows as ncnn's."""
+
+    def forward(
+        self, x: Tensor, offset: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Maps (1, C, H, W), offsets and a mask to (1, out, h, w)."""
+        offset, mask = self._offsets(x, offset, mask)
+        kernel, stride, padding, dilation, _ = self.about
+        weight = self.weight.reshape(len(self.weight), -1, *kernel)
+        return deform_conv2d(x, offset, weight, self.bias, stride, padding, dilation, mask)
 
 
 def _sample_boxes(head: TOODHead, boxes: Tensor, offset: Tensor) -> Tensor:
@@ -90,11 +110,11 @@ def _sample_boxes(head: TOODHead, boxes: Tensor, offset: Tensor) -> Tensor:
     return sample(boxes, offset, None, one, one, (0, 0), one, boxes.shape[1])
 
 
-def use_sampling(model: nn.Module) -> None:
-    """Put :class:`SampledConv2d` in the place of all deformable convolutions."""
+def use_sampling(model: nn.Module, form: type[SampledConv2d] = SampledConv2d) -> None:
+    """Put another form in the place of all deformable convolutions."""
     for parent in list(model.modules()):
-        if isinstance(parent, TOODHead):
+        if isinstance(parent, TOODHead) and form is SampledConv2d:
             parent.deform_sampling = MethodType(_sample_boxes, parent)
         for name, child in list(parent.named_children()):
             if isinstance(child, DeformConv2d | ModulatedDeformConv2d):
-                setattr(parent, name, SampledConv2d(child))
+                setattr(parent, name, form(child))

@@ -1,4 +1,5 @@
 """Writing networks for ncnn by way of pnnx."""
+import copy
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ from shufflenet_runtime.ncnn_engine import (
 import torch
 from torch import Tensor, nn
 
+from .deformable import TorchvisionDeformConv2d, use_sampling
 from .dense import MapNetwork, PlainDenseDetector
 from .detector import PlainDetector
 from .errors import ExportError
@@ -44,7 +46,8 @@ def write(source: Exportable, folder: Path, rewrites: Sequence[Rewrite] = REWRIT
     Raises:
         ExportError: pnnx cannot convert it, or makes of it what ncnn does not know.
     """
-    network = rewritten(source.network, rewrites) if rewrites else source.network
+    network = rewritten(source.network, rewrites) if rewrites else copy.deepcopy(source.network)
+    use_sampling(network, TorchvisionDeformConv2d)
     images = torch.from_numpy(random_images(source)).float()
     if isinstance(network, PlainDetector):
         _write_two_stage(network, images, folder)

@@ -32,6 +32,8 @@ QUICK = ('rtmdet', 'paa')
 WITHOUT_NCNN = {
     'tood': 'its network asks for the places of its maps',
     'yolof': 'its network takes maps of classes apart',
+    'vfnet': 'pnnx leaves deformable convolutions as they are',
+    'reppoints': 'pnnx leaves deformable convolutions as they are',
 }
 
 
@@ -74,8 +76,8 @@ def test_engines_give_the_detections_of_mmdetection(family, tmp_path):
 OWN = {
     'ResNet': (dict(type='ResNet', depth=18, base_channels=8, out_indices=(1, 2, 3)),
                [16, 32, 64]),
-    'CSPNeXt': (dict(type='CSPNeXt', deepen_factor=0.167, widen_factor=0.125, out_indices=(2, 3, 4)),
-                [32, 64, 128]),
+    'CSPNeXt': (dict(type='CSPNeXt', deepen_factor=0.167, widen_factor=0.125,
+                     out_indices=(2, 3, 4)), [32, 64, 128]),
     'MobileNetV2': (dict(type='MobileNetV2', widen_factor=0.25, out_indices=(2, 4, 7)),
                     [8, 24, 1280]),
 }  # fmt: skip
