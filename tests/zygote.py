@@ -126,7 +126,7 @@ def _serve() -> None:
 
 def _fork(argv: list[str], log: str, errors: str, environment: dict[str, str],
           largest_file: int | None, memory: int | None) -> int:  # fmt: skip
-    pid = os.fork()
+    pid = _fork_when_possible()
     if pid:
         return pid
     os.setsid()
@@ -143,6 +143,21 @@ def _fork(argv: list[str], log: str, errors: str, environment: dict[str, str],
         limit = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     os._exit(_run(argv))
+
+
+def _fork_when_possible(patience: float = 30) -> int:
+    """Fork; OpenVINO does so in a thread when it is imported, and filelock forbids two at once.
+
+    That is so on Python 3.12 and newer, where filelock watches forks.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return os.fork()
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _run(argv: list[str]) -> int:

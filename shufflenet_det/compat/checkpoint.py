@@ -6,7 +6,9 @@ version of torch and reads what mmengine writes. ``torch.load`` itself is left a
 """
 import os
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from http.client import HTTPException
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlparse
@@ -174,7 +176,8 @@ def needed() -> bool:
     load = CheckpointLoader._schemes.get('')
     if load is None or _is_ours(load):
         return True
-    with TemporaryDirectory() as folder:
+    # OneDL's mmengine prints ten lines when it falls back to running what a file names
+    with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         path = str(Path(folder, 'probe.pth'))
         try:
             torch.save({'history': HistoryBuffer([1.0], [1])}, path)

@@ -21,9 +21,9 @@ DISTRIBUTIONS = {
 """Import names, and who provides them: OpenMMLab's first, OneDL's last."""
 
 _EXTRAS = (
-    "pip install 'shufflenet_det[lite]'       OpenMMLab's packages, with mmcv-lite",
-    "pip install 'shufflenet_det[onedl]'      the maintained fork of them",
-    "pip install 'shufflenet_det[openmmlab]'  OpenMMLab's, beside compiled mmcv of your own",
+    "pip install 'shufflenet_det[lite]'       # OpenMMLab's packages, with mmcv-lite",
+    "pip install 'shufflenet_det[onedl]'      # the maintained fork of them",
+    "pip install 'shufflenet_det[openmmlab]'  # OpenMMLab's, beside compiled mmcv of your own",
 )
 # what OneDL's packages print when they are imported, without its data platform
 _CHATTER = 'Could not import OneDL'

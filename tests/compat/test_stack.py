@@ -1,5 +1,6 @@
 """Clear words at import where MMDetection is missing, is there twice, or does not fit together."""
 import io
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -64,6 +65,13 @@ def test_two_packages_that_overwrite_each_other(tmp_path, own):
     uninstall = next(line for line in said.splitlines() if 'pip uninstall -y' in line)
     assert set(uninstall.split()[3:]) == both.keys()
     assert all(extra in said for extra in EXTRAS[:2])
+    # each line of the repair can be pasted as it is
+    commands = [line for line in said.splitlines() if line.startswith('    ')]
+    assert len(commands) == 3
+    assert all(line.startswith('    pip ') for line in commands)
+    assert [shlex.split(line, comments=True)[2:] for line in commands[1:]] == [
+        ['shufflenet_det[lite]'], ['shufflenet_det[onedl]']
+    ]  # fmt: skip
 
 
 def test_package_whose_files_went_with_another_one(tmp_path):
