@@ -9,7 +9,9 @@ from .precision import FLOAT, PRECISIONS
 # more than any image has that fits into memory
 _LARGEST = 32768
 _KINDS = ('detector', 'classifier', 'backbone')
-_RULES = {'fit': ('long', 'short'), 'exact': ('width', 'height'), 'crop': ('short', 'crop')}
+_RULES = {
+    'fit': ('long', 'short'), 'exact': ('width', 'height'), 'crop': ('short', 'crop'), 'keep': ()
+}  # fmt: skip
 
 
 def check_description(content: Mapping[str, Any]) -> None:
@@ -60,6 +62,16 @@ def _check_resize(resize: Any) -> None:
     if rule == 'crop':
         fits = resize['crop'] <= resize['short']
         _require(fits, 'resize.crop', 'at most resize.short')
+    pad = resize.get('pad')
+    if pad is None:
+        return
+    _require(isinstance(pad, Mapping), 'resize.pad', 'an object')
+    values = pad.get('values')
+    known = isinstance(values, list) and len(values) == 3 and all(map(_is_number, values))
+    _require(known, 'resize.pad.values', 'three numbers')
+    for key in ('width', 'height', 'divisor'):
+        size = pad.get(key)
+        _require(size is None or _is_size(size), f'resize.pad.{key}', f'null, or 1 to {_LARGEST}')
 
 
 def _require(holds: bool, key: str, what: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import ConfigError, EngineError
 from .predictor import Image, Predictor
+from .resizing import resized_size
 from .sessions import Outputs
 
 _OUTPUTS = ('boxes', 'scores', 'labels')
@@ -82,7 +83,8 @@ class Detector(Predictor):
             raise ConfigError(
                 f'score_threshold={score_threshold} must lie between {exported}, below which the '
                 f'exported detector drops everything, and 1. For a lower one export it with '
-                f'--cfg-options model.test_cfg.rcnn.score_thr={score_threshold}.'
+                f'--cfg-options model.test_cfg.rcnn.score_thr={score_threshold} (of a one-stage '
+                f'detector without rcnn).'
             )
 
     def __call__(self, image: Image) -> Detections:
@@ -101,7 +103,8 @@ class Detector(Predictor):
         self._check(found)
         keep = found['scores'] >= self._threshold
         height, width = pixels.shape[:2]
-        scale = np.float32([resized.shape[3] / width, resized.shape[2] / height])
+        new_width, new_height = resized_size(width, height, self._network.about['resize'])
+        scale = np.float32([new_width / width, new_height / height])
         labels = found['labels'][keep]
         return Detections(
             boxes=found['boxes'][keep] / np.tile(scale, 2),

@@ -1,12 +1,14 @@
-"""Networks in ncnn, and two-stage detectors of two of them."""
+"""Networks in ncnn, and detectors of one of them or several."""
 import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .dense import DenseDetector, names_of_maps
 from .engine import Engine
 from .errors import EngineError
 from .precision import FLOAT
@@ -16,15 +18,20 @@ from .two_stage import Features, TwoStageDetector
 MODEL, WEIGHTS = 'model.ncnn.param', 'model.ncnn.bin'
 """Of a network; of a two-stage detector those of its first one."""
 ROI_MODEL, ROI_WEIGHTS = 'model.rois.ncnn.param', 'model.rois.ncnn.bin'
-"""Of the second network of a two-stage detector."""
+"""Of the second network of a two-stage detector; see :func:`roi_model` for those behind it."""
 SETTINGS = 'model.ncnn.json'
-"""What a two-stage detector does between its networks (:mod:`.two_stage`)."""
+"""What a detector does beside its networks (:mod:`.two_stage`, :mod:`.dense`)."""
 
 # the process in which ncnn has started threads, of which it has one group for all networks
 _threaded_in: int | None = None
 
 LEVEL, LOGITS, DELTAS = 'level', 'logits', 'deltas'
 """Names of the outputs of a two-stage detector, of the first network with numbers."""
+
+
+def roi_model(number: int) -> str:
+    """The second network of a two-stage detector, 0, or one behind it in a cascade."""
+    return ROI_MODEL.replace('rois', f'rois{number}') if number else ROI_MODEL
 
 
 class NcnnNetwork:
@@ -95,19 +102,21 @@ def _require_own_threads() -> None:
 
 
 class Ncnn(Engine):
-    """ncnn on CPU: networks, and two-stage detectors of two of them."""
+    """ncnn on CPU: networks, and detectors of one of them or several."""
 
     name, format, model = 'ncnn', 'ncnn', MODEL
     files = (MODEL, WEIGHTS)
-    detector_files = (ROI_MODEL, ROI_WEIGHTS, SETTINGS)
+    detector_files = (SETTINGS,)
     precisions = ('fp32', 'fp16')
 
     def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         network = NcnnNetwork(path, threads, precision)
-        settings = path.with_name(SETTINGS)
-        if settings.is_file():
-            return _two_stage(network, settings, threads, precision)
+        if path.with_name(SETTINGS).is_file():
+            settings = json.loads(path.with_name(SETTINGS).read_text(encoding='utf-8'))
+            if 'coding' in settings:
+                return _dense(network, settings)
+            return _two_stage(network, path, settings, threads, precision)
 
         def run(images: np.ndarray) -> Outputs:
             results = zip(*(network.run(image, network.outputs) for image in images), strict=True)
@@ -116,10 +125,20 @@ class Ncnn(Engine):
         return run
 
 
+def _dense(network: NcnnNetwork, settings: dict[str, Any]) -> DenseDetector:
+    names, levels = names_of_maps(settings), range(len(settings['levels']))
+    all_names = [f'{name}{number}' for number in levels for name in names]
+
+    def extract(image: np.ndarray) -> list[list[np.ndarray]]:
+        maps = iter(network.run(image, all_names))
+        return [[next(maps) for _ in names] for _ in levels]
+
+    return DenseDetector(settings, extract)
+
+
 def _two_stage(
-    network: NcnnNetwork, path: Path, threads: int, precision: str
+    network: NcnnNetwork, path: Path, settings: dict[str, Any], threads: int, precision: str
 ) -> TwoStageDetector:
-    settings = json.loads(path.read_text(encoding='utf-8'))
     scales, levels = settings['rois']['scales'], settings['proposals']['strides']
     counts = {LEVEL: len(scales), LOGITS: len(levels), DELTAS: len(levels)}
     names = [f'{name}{number}' for name, count in counts.items() for number in range(count)]
@@ -130,16 +149,18 @@ def _two_stage(
 
     rows = settings['rois']['rows']
     # one RoI is too small to be shared among threads
-    second = NcnnNetwork(path.with_name(ROI_MODEL), threads if rows else 1, precision)
-
-    def classify_some(rois: np.ndarray) -> list[list[np.ndarray]]:
-        return [second.run(roi, (LOGITS, DELTAS)) for roi in rois]
-
+    others = [
+        NcnnNetwork(path.with_name(roi_model(number)), threads if rows else 1, precision)
+        for number in range(1 + len(settings.get('refinements', ())))
+    ]
     pool = ThreadPoolExecutor(threads)
 
-    def classify(rois: np.ndarray) -> tuple[np.ndarray, ...]:
+    def classify(number: int, rois: np.ndarray) -> tuple[np.ndarray, ...]:
+        def classify_some(rois: np.ndarray) -> list[list[np.ndarray]]:
+            return [others[number].run(roi, (LOGITS, DELTAS)) for roi in rois]
+
         if rows:
-            return tuple(second.run(rois.reshape(len(rois), -1), (LOGITS, DELTAS)))
+            return tuple(others[number].run(rois.reshape(len(rois), -1), (LOGITS, DELTAS)))
         parts = (pool.map if threads > 1 else map)(classify_some, np.array_split(rois, threads))
         results = zip(*(result for part in parts for result in part), strict=True)
         return tuple(map(np.stack, results))

@@ -8,7 +8,12 @@
 - ``{"rule": "exact", "width": W, "height": H}``: to this size, else the same.
 - ``{"rule": "crop", "short": S, "crop": C}``: the shorter side to S, by Pillow's antialiased
   bilinear interpolation, then the central square of C pixels.
+- ``{"rule": "keep"}``: its size stays.
 - null: the image is used as it is.
+
+All but ``crop`` may have a ``pad``: the image is then filled up at the right and at the bottom with
+``values``, three of blue, green and red, to ``width`` and ``height``, or with ``square`` to a
+square, then with ``divisor`` to a multiple of it.
 """
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +25,18 @@ from .errors import DataError
 from .packages import require
 
 
+def resized_size(width: int, height: int, rule: Mapping[str, Any] | None) -> tuple[int, int]:
+    """Width and height of an image that a rule but ``crop`` has resized, without its padding."""
+    if rule is None or rule['rule'] == 'keep':
+        return width, height
+    if rule['rule'] == 'exact':
+        return rule['width'], rule['height']
+    factor = min(rule['long'] / max(height, width), rule['short'] / min(height, width))
+    return int(width * factor + 0.5), int(height * factor + 0.5)
+
+
 def resize_image(image: np.ndarray, rule: Mapping[str, Any] | None) -> np.ndarray:
-    """An image (H, W, 3) of uint8 as the rule has it, in the same order of channels.
+    """An image (H, W, 3) of uint8, blue, green, red, as the rule has it.
 
     Raises:
         DataError: nothing would be left of its shorter side.
@@ -31,17 +46,27 @@ def resize_image(image: np.ndarray, rule: Mapping[str, Any] | None) -> np.ndarra
     if rule['rule'] == 'crop':
         return _crop(image, rule['short'], rule['crop'])
     height, width = image.shape[:2]
-    new_width, new_height = rule.get('width'), rule.get('height')
-    if rule['rule'] == 'fit':
-        long, short = max(height, width), min(height, width)
-        factor = min(rule['long'] / long, rule['short'] / short)
-        new_width, new_height = int(width * factor + 0.5), int(height * factor + 0.5)
-    if not (new_width and new_height):
+    size = resized_size(width, height, rule)
+    if not all(size):
         raise DataError(
             f'an image of {width}x{height} pixels is too narrow: resized it has '
-            f'{new_width}x{new_height}.'
+            f'{size[0]}x{size[1]}.'
         )
-    return cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+    if rule['rule'] != 'keep':
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return _padded(image, rule['pad']) if rule.get('pad') else image
+
+
+def _padded(image: np.ndarray, pad: Mapping[str, Any]) -> np.ndarray:
+    height, width = image.shape[:2]
+    wanted = np.array([pad.get('height') or height, pad.get('width') or width])
+    if pad.get('square'):
+        wanted[:] = max(height, width)
+    divisor = pad.get('divisor') or 1
+    bottom, right = np.maximum(-(-wanted // divisor) * divisor - (height, width), 0).tolist()
+    return cv2.copyMakeBorder(
+        image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=pad['values']
+    )
 
 
 def _crop(image: np.ndarray, short: int, crop: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Two-stage detectors whose engine runs networks alone: what is between these, in numpy.
 
-Such a detector is two networks. The first makes the levels of the neck, and the logits and deltas
-of the RPN, from an image; the second makes class logits and deltas from the features of RoIs. The
-rest is here, with settings that come as JSON:
+Such a detector is two networks, or more in a cascade. The first makes the levels of the neck, and
+the logits and deltas of the RPN, from an image; each of the others makes class logits and deltas
+from the features of RoIs. The rest is here, with settings that come as JSON:
 
 - ``padding``: ``divisor`` of height and width, and the ``values`` of the three channels.
 - ``proposals``: for each level of the RPN ``strides`` (x, y) and base ``anchors`` (A, 4) in pixels;
@@ -12,6 +12,8 @@ rest is here, with settings that come as JSON:
   ``sampling_ratio`` and ``aligned`` of RoIAlign; ``finest_scale``, below twice which the square
   root of the area of a RoI in pixels is for the finest level; ``rows``: whether the second network
   takes all RoIs at once as rows (P, C * height * width), or one (C, height, width) at a time.
+- ``refinements``: of each network before the last that makes boxes for the next,
+  ``class_agnostic_boxes``, ``means`` and ``stds``, as of ``detections``; none where it is missing.
 - ``detections``: ``num_classes``; ``class_agnostic_boxes``, whether there is one box for all of
   them; ``means`` and ``stds`` of the deltas; ``score_threshold``; ``iou_threshold``;
   ``class_agnostic``, whether boxes suppress those of other classes; ``max_per_img``.
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .boxes import decode, nms, top_k
+from .boxes import class_nms, decode, detections, nms, pad, softmax, top_k
 from .roi_align import RoIAlign
 from .sessions import Outputs
 
@@ -48,7 +50,8 @@ class TwoStageDetector:
     Args:
         settings: as above.
         extract: the first network, of an image (3, H, W) of float32, padded.
-        classify: the second network, from features of RoIs (P, C, h, w), P at least 1, to logits
+        classify: the second network and those behind it, from the number of refinements that there
+            have been and features of RoIs (P, C, h, w), P at least 1, to logits
             (P, num_classes + 1) and deltas (P, 4 or num_classes * 4).
     """
 
@@ -56,11 +59,12 @@ class TwoStageDetector:
         self,
         settings: Settings,
         extract: Callable[[np.ndarray], Features],
-        classify: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        classify: Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]],
     ) -> None:
         self._padding = settings['padding']
         self._proposals, self._detections = settings['proposals'], settings['detections']
         self._anchors = [np.float32(level) for level in self._proposals['anchors']]
+        self._refinements = settings.get('refinements', ())
         rois = settings['rois']
         self._finest_scale = rois['finest_scale']
         self._pools = [
@@ -81,20 +85,18 @@ class TwoStageDetector:
         """
         (image,) = images
         height, width = image.shape[1:]
-        features = self._extract(self._pad(image))
-        proposals = self._propose(features, width, height)
-        if not len(proposals):
-            return _detections(np.empty((0, 4)), np.empty(0), np.empty(0))
-        logits, deltas = self._classify(self._pool(features.levels, proposals))
-        return self._detect(proposals, logits, deltas, width, height)
-
-    def _pad(self, image: np.ndarray) -> np.ndarray:
-        divisor, (height, width) = self._padding['divisor'], image.shape[1:]
-        shape = 3, height + -height % divisor, width + -width % divisor
-        padded = np.empty(shape, np.float32)
-        padded[:] = np.float32(self._padding['values'])[:, None, None]
-        padded[:, :height, :width] = image
-        return padded
+        features = self._extract(pad(image, self._padding))
+        rois = self._propose(features, width, height)
+        if not len(rois):
+            return detections(np.empty((0, 4)), np.empty(0), np.empty(0))
+        own, deltas = self._classify(0, self._pool(features.levels, rois))
+        logits = own
+        for number, coding in enumerate(self._refinements, 1):
+            rois = _refine(rois, own, deltas, coding, width, height)
+            own, deltas = self._classify(number, self._pool(features.levels, rois))
+            logits = logits + own
+        logits = logits / np.float32(len(self._refinements) + 1)
+        return self._detect(rois, logits, deltas, width, height)
 
     def _propose(self, features: Features, width: int, height: int) -> np.ndarray:
         """Proposals (P, 4)."""
@@ -147,29 +149,25 @@ class TwoStageDetector:
         self, rois: np.ndarray, logits: np.ndarray, deltas: np.ndarray, width: int, height: int
     ) -> Outputs:
         settings = self._detections
-        scores = _softmax(logits)[:, : settings['num_classes']].ravel()
+        scores = softmax(logits)[:, : settings['num_classes']].ravel()
         candidates = np.flatnonzero(scores > np.float32(settings['score_threshold']))
         roi, labels = np.divmod(candidates, settings['num_classes'])
         row = roi if settings['class_agnostic_boxes'] else candidates
         scores, deltas = scores[candidates], deltas.reshape(-1, 4)[row]
         boxes = decode(rois[roi], deltas, settings['means'], settings['stds'], width, height)
-        apart = boxes
-        if not settings['class_agnostic']:
-            # as `batched_nms` of mmcv does it
-            span = boxes.max(initial=0) + np.float32(1)
-            apart = boxes + (labels.astype(np.float32) * span)[:, None]
-        keep = nms(apart, scores, settings['iou_threshold'], settings['max_per_img'])
-        return _detections(boxes[keep], scores[keep], labels[keep])
+        keep = class_nms(
+            boxes, scores, None if settings['class_agnostic'] else labels,
+            settings['iou_threshold'], settings['max_per_img'],
+        )  # fmt: skip
+        return detections(boxes[keep], scores[keep], labels[keep])
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _detections(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Outputs:
-    return dict(
-        boxes=boxes.astype(np.float32),
-        scores=scores.astype(np.float32),
-        labels=labels.astype(np.int64),
-    )
+def _refine(
+    rois: np.ndarray, logits: np.ndarray, deltas: np.ndarray, coding: Settings, width: int,
+    height: int,
+) -> np.ndarray:  # fmt: skip
+    """Boxes (P, 4) for the next network: of the best class of each, where there are several."""
+    if not coding['class_agnostic_boxes']:
+        best = logits[:, :-1].argmax(axis=1)
+        deltas = deltas.reshape(len(rois), -1, 4)[np.arange(len(rois)), best]
+    return decode(rois, deltas, coding['means'], coding['stds'], width, height)

@@ -4,15 +4,16 @@ The networks are the trained model's own, the code between them is MMDetection's
 lists of structures, so that it traces. It gives the same detections: a test compares them.
 """
 import torch
-from mmdet.models import RPNHead, StandardRoIHead, TwoStageDetector
+from mmdet.models import CascadeRoIHead, RPNHead, StandardRoIHead, TwoStageDetector
 from torch import Tensor, nn
 
 from .detector_settings import (
     check_detector,
     read_detection_settings,
     read_proposal_settings,
+    stages_of,
 )
-from .operators import decode, nms, roi_align, top_k
+from .operators import class_nms, decode, divide, image_border, nms, roi_align, top_k
 from .preprocessor import PlainPreprocessor
 
 
@@ -20,7 +21,7 @@ class PlainDetector(nn.Module):
     """A two-stage detector of one image.
 
     Args:
-        model: Faster R-CNN of MMDetection, in evaluation mode.
+        model: Faster or Cascade R-CNN of MMDetection, in evaluation mode.
 
     Raises:
         ConfigError: the model has a part that cannot be exported exactly.
@@ -34,6 +35,8 @@ class PlainDetector(nn.Module):
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.propose = ProposalStage(model.rpn_head)
         self.detect = DetectionStage(model.roi_head)
+        self.settings = self.detect.settings
+        self.num_classes = self.detect.heads[-1].num_classes
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Detect.
@@ -45,8 +48,7 @@ class PlainDetector(nn.Module):
             Boxes (N, 4) as x1, y1, x2, y2 in pixels of ``image``, scores (N,) and labels (N,),
             best first.
         """
-        height, width = image.shape[2:]
-        border = torch.stack([_scalar(width), _scalar(height)] * 2).float()
+        border = image_border(image)
         levels = self.neck(self.backbone(self.preprocess(image)))
         proposals = self.propose(levels, border)
         return self.detect(levels, proposals, border)
@@ -91,8 +93,8 @@ class ProposalStage(nn.Module):
         # MMDetection compares sigmoids. Where they are near 1 many are equal, and which of them are
         # is a matter of rounding; the order of logits is the same, and no engine's own
         logits, best = top_k(logits.permute(0, 2, 3, 1).flatten(), self.settings.nms_pre)
-        place, shape = _divide(best, len(base))
-        y, x = _divide(place, width)
+        place, shape = divide(best, len(base))
+        y, x = divide(place, width)
         stride_x, stride_y = self.strides[level]
         x, y = x.float() * stride_x, y.float() * stride_y
         anchors = base[shape] + torch.stack([x, y, x, y], dim=1)
@@ -103,54 +105,73 @@ class ProposalStage(nn.Module):
 
 
 class DetectionStage(nn.Module):
-    """An RoI head with its detections (``StandardRoIHead.predict``)."""
+    """An RoI head with its detections (``StandardRoIHead.predict``, ``CascadeRoIHead.predict``).
 
-    def __init__(self, roi_head: StandardRoIHead) -> None:
+    Attributes:
+        heads: box heads in their order; more than one in a cascade.
+        codings: means and standard deviations of the deltas of each.
+    """
+
+    def __init__(self, roi_head: StandardRoIHead | CascadeRoIHead) -> None:
         super().__init__()
         self.settings = read_detection_settings(roi_head)
-        extractor = roi_head.bbox_roi_extractor
-        self.layers = list(extractor.roi_layers)
-        self.finest_scale = extractor.finest_scale
+        self.heads = nn.ModuleList(stages_of(roi_head, 'bbox_head'))
+        extractors = stages_of(roi_head, 'bbox_roi_extractor')
+        self.layers = list(extractors[0].roi_layers)
+        self.finest_scale = extractors[0].finest_scale
         self.shared = roi_head.shared_head if roi_head.with_shared_head else nn.Identity()
-        self.head = roi_head.bbox_head
-        self.coding = self.head.bbox_coder.means, self.head.bbox_coder.stds
+        self.codings = [(head.bbox_coder.means, head.bbox_coder.stds) for head in self.heads]
 
     def forward(
-        self, levels: tuple[Tensor, ...], proposals: Tensor, border: Tensor
+        self, levels: tuple[Tensor, ...], rois: Tensor, border: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Features and proposals (P, 4) to boxes (N, 4), scores (N,) and labels (N,)."""
-        features, rois = self._pool(levels, proposals)
-        logits, deltas = self.head(self.shared(features))
-        classes = self.head.num_classes
-        scores = logits.softmax(1)[:, :classes].flatten()
+        total = None
+        for number, head in enumerate(self.heads):
+            features, rois, order = self._pool(levels, rois)
+            logits, deltas = head(self.shared(features))
+            if total is not None:
+                total = total if order is None else total[order]
+            total = logits if total is None else total + logits
+            if number < len(self.heads) - 1:
+                best = deltas
+                if not head.reg_class_agnostic:
+                    chosen = logits[:, :-1].argmax(1)[:, None] * 4 + torch.arange(4)
+                    best = deltas.gather(1, chosen)
+                rois = decode(rois, best, *self.codings[number], border)
+        if len(self.heads) > 1:
+            total = total / len(self.heads)
+        classes = head.num_classes
+        scores = total.softmax(1)[:, :classes].flatten()
         candidates = (scores > self.settings.score_threshold).nonzero().squeeze(1)
         scores = scores[candidates]
-        roi, labels = _divide(candidates, classes)
-        row = roi if self.head.reg_class_agnostic else candidates
-        boxes = decode(rois[roi], deltas.reshape(-1, 4)[row], *self.coding, border)
-        apart = boxes
-        if not self.settings.class_agnostic:
-            # as `batched_nms` does it; the zero is for an image without detections
-            span = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).amax() + 1
-            apart = boxes + (labels * span)[:, None]
-        limit = self.settings.max_per_img
-        keep = nms(apart, scores, self.settings.iou_threshold, limit, _NO_SCORE)
+        roi, labels = divide(candidates, classes)
+        row = roi if head.reg_class_agnostic else candidates
+        boxes = decode(rois[roi], deltas.reshape(-1, 4)[row], *self.codings[-1], border)
+        keep = class_nms(
+            boxes, scores, None if self.settings.class_agnostic else labels,
+            self.settings.iou_threshold, self.settings.max_per_img,
+        )  # fmt: skip
         return boxes[keep], scores[keep], labels[keep]
 
-    def _pool(self, levels: tuple[Tensor, ...], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """RoI features (P, C, h, w), and the boxes in their order: that of the levels."""
+    def _pool(
+        self, levels: tuple[Tensor, ...], boxes: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """RoI features (P, C, h, w), the boxes in their order, that of the levels, and which of the
+        boxes these are (P,), or None for all as they come."""
         if len(self.layers) == 1:
-            return _align(self.layers[0], levels[0], boxes), boxes
+            return _align(self.layers[0], levels[0], boxes), boxes, None
         width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
         # MMDetection takes the logarithm of this, whose rounding differs between engines
         scale = (width * height).sqrt() / self.finest_scale + 1e-6
         level = sum((scale >= 2**number).long() for number in range(1, len(self.layers)))
-        parts = [boxes[(level == i).nonzero().squeeze(1)] for i in range(len(self.layers))]
+        places = [(level == i).nonzero().squeeze(1) for i in range(len(self.layers))]
+        parts = [boxes[place] for place in places]
         features = [
             _align(layer, x, part)
             for layer, x, part in zip(self.layers, levels, parts, strict=False)
         ]
-        return torch.cat(features), torch.cat(parts)
+        return torch.cat(features), torch.cat(parts), torch.cat(places)
 
 
 # below every score and every logit, and above those of boxes that are too small
@@ -172,13 +193,3 @@ def _without_small(scores: Tensor, boxes: Tensor, least: float) -> Tensor:
     large = ((boxes[:, 2:] - boxes[:, :2]) > least).all(1)
     return torch.where(large, scores, scores.new_full((), _DROPPED))
 
-
-def _divide(numbers: Tensor, by: int | Tensor) -> tuple[Tensor, Tensor]:
-    """Quotient and remainder of numbers that are not negative."""
-    quotient = torch.div(numbers, by, rounding_mode='trunc')
-    return quotient, numbers - quotient * by
-
-
-def _scalar(number: int | Tensor) -> Tensor:
-    # in a trace sizes are tensors already
-    return torch.as_tensor(number)

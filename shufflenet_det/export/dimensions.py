@@ -20,8 +20,9 @@ def name_dimensions(model: Any) -> None:
     """
     import onnx
 
-    inferred = onnx.shape_inference.infer_shapes(model)
-    graph = inferred.graph
+    # torch's own names are those of a kind of node and a scope: different sizes share one
+    del model.graph.value_info[:]
+    graph = onnx.shape_inference.infer_shapes(model).graph
     known = {
         value.name: _dimensions(value)
         for value in (*graph.input, *graph.value_info)

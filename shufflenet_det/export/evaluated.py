@@ -100,6 +100,8 @@ def use_exported(cfg: Config, folder: str, engine: str | None) -> None:
     if kind != wanted:
         raise ConfigError(f'the config is that of a {wanted}, {folder} holds a {kind}.')
     cfg.model = dict(type='ExportedModel', folder=str(folder), engine=engine)
+    # beside the model the Runner gives it to any
+    cfg.pop('data_preprocessor', None)
     cfg.load_from = None
 
 

@@ -143,15 +143,16 @@ def export(
     # beside the folder to be, so that it can be renamed
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.absolute().parent))
     try:
-        for name in formats:
-            rewrites = rewrites_of(name, precision.name)
-            WRITERS[name](source, partial, rewrites, precision.name, chosen)
+        files = {
+            FORMATS[name].name: _written(name, source, partial, precision.name, chosen)
+            for name in formats
+        }
         content = _description(source, cfg, config_path, checkpoint, resize)
         content['engines'] = {
             e.name: dict(
                 format=e.format,
                 model=e.model,
-                files=list(e.files_of(source.kind)),
+                files=files[e.name],
                 precision=precision.name,
             )
             for e in engines
@@ -176,6 +177,16 @@ def export(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return checked
+
+
+def _written(
+    name: str, source: Exportable, folder: Path, precision: str, images: Sequence[np.ndarray]
+) -> list[str]:
+    """Write a format; the names of its files, those first that every network has."""
+    before = {path.name for path in folder.iterdir()}
+    WRITERS[name](source, folder, rewrites_of(name, precision), precision, images)
+    made = sorted({path.name for path in folder.iterdir()} - before)
+    return list(dict.fromkeys([*FORMATS[name].files_of(source.kind), *made]))
 
 
 def _umask() -> int:

@@ -1,4 +1,5 @@
 """Writing networks for ncnn by way of pnnx."""
+import copy
 import json
 import re
 import shutil
@@ -7,14 +8,15 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from shufflenet_runtime.ncnn_engine import (
     DELTAS,
     LEVEL,
     LOGITS,
     MODEL,
-    ROI_MODEL,
     SETTINGS,
+    roi_model,
 )
 from shufflenet_runtime.precision import FLOAT
 
@@ -23,6 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from ..common.errors import ConfigError
+from .deformable import TorchvisionDeformConv2d, use_sampling
+from .dense import MapNetwork, PlainDenseDetector
 from .detector import PlainDetector
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
@@ -33,7 +37,7 @@ PACKAGES = ('onnx', 'pnnx')
 REWRITES: tuple[Rewrite, ...] = ()
 """None has been found to help."""
 ROIS = 'rois'
-"""Name of the input of a detector's second network."""
+"""Name of the input of a detector's second network, and of those behind it."""
 
 # parameters of Interp
 _HEIGHT_WIDTH = ('3=', '4=')
@@ -59,7 +63,7 @@ def write(
     precision: str = FLOAT,
     images: Sequence[np.ndarray] = (),
 ) -> None:
-    """Write ``model.ncnn.param`` and ``model.ncnn.bin``; of a detector these and three more.
+    """Write ``model.ncnn.param`` and ``model.ncnn.bin``; and of a detector what belongs to these.
 
     Args:
         source: the network.
@@ -71,11 +75,16 @@ def write(
     Raises:
         ExportError: pnnx cannot convert it, or makes of it what ncnn does not know.
     """
-    network = rewritten(source.network, rewrites) if rewrites else source.network
+    network = rewritten(source.network, rewrites) if rewrites else copy.deepcopy(source.network)
+    use_sampling(network, TorchvisionDeformConv2d)
     example = torch.from_numpy(random_images(source)).float()
     halves = precision == 'fp16'
     if isinstance(network, PlainDetector):
         _write_two_stage(network, example, folder, halves)
+    elif isinstance(network, PlainDenseDetector):
+        maps = MapNetwork(network.with_padding_outside()).eval()
+        convert(maps, example, IMAGE, maps.outputs, folder / MODEL, halves)
+        _write_settings(network.describe(), folder)
     else:
         convert(network, example, IMAGE, list(source.outputs), folder / MODEL, halves)
 
@@ -88,10 +97,15 @@ def _write_two_stage(detector: PlainDetector, images: Tensor, folder: Path, halv
     names = [f'{LEVEL}{i}' for i in levels]
     names += [f'{name}{i}' for name in (LOGITS, DELTAS) for i in anchors]
     convert(features, images, IMAGE, names, folder / MODEL, halves)
-    rois = RoINetwork(detector.detect, channels).eval()
-    convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], folder / ROI_MODEL, halves)
-    settings = json.dumps(describe(detector, rois.rows), indent=2)
-    (folder / SETTINGS).write_text(settings + '\n', encoding='utf-8')
+    for number in range(len(detector.detect.heads)):
+        rois = RoINetwork(detector.detect, channels, number).eval()
+        path = folder / roi_model(number)
+        convert(rois, torch.zeros(rois.shape), ROIS, [LOGITS, DELTAS], path, halves)
+    _write_settings(describe(detector, rois.rows), folder)
+
+
+def _write_settings(settings: dict[str, Any], folder: Path) -> None:
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
 
 
 def convert(

@@ -8,8 +8,8 @@ from shufflenet_runtime.sessions import Outputs
 
 import numpy as np
 import torch
-from mmdet.models import TwoStageDetector
-from mmdet.registry import DATASETS
+from mmdet.models import BaseDetector, SingleStageDetector
+from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -19,8 +19,12 @@ from ..common.config import innermost_dataset
 from ..common.errors import ConfigError
 from ..models import ImageClassifier, switch_to_deploy
 from ..weights.preprocessing import preprocessing_of
+from .dense import PlainDenseDetector
+from .dense_settings import is_dense
 from .detector import PlainDetector
+from .detector_settings import check_kind
 from .preprocessor import PlainPreprocessor
+from .refusing import predicts_as
 
 IMAGE = 'image'
 """Name of the input."""
@@ -39,6 +43,7 @@ class Exportable:
         outputs: names of the results, in order, and for each its axes that vary.
         axes: axes of the images that vary.
         size: height and width, where only one size will do.
+        example: height and width of an example, where any size will do.
         predict: PyTorch's own results, by the names of ``outputs``, for images of uint8 or float32
             in the network's order of channels.
         description: what the network means, for ``deploy.json``.
@@ -50,12 +55,13 @@ class Exportable:
     axes: Mapping[int, str]
     predict: Callable[[np.ndarray], Outputs]
     size: tuple[int, int] | None = None
+    example: tuple[int, int] = (224, 288)
     description: Mapping[str, Any] = field(default_factory=dict)
 
 
 def random_images(source: Exportable) -> np.ndarray:
     """An example of the input, (1, 3, H, W) of uint8."""
-    height, width = source.size or (224, 288)
+    height, width = source.size or source.example
     return np.random.default_rng(0).integers(0, 256, (1, 3, height, width), dtype=np.uint8)
 
 
@@ -121,18 +127,43 @@ def exportable(
         return _backbone(model, description)
     if isinstance(model, ImageClassifier):
         return _classifier(model, labels, resize, description)
-    return _detector(model, labels, description)
+    return _detector(model, labels, resize, description)
+
+
+def plain_detector(model: BaseDetector) -> PlainDetector | PlainDenseDetector:
+    """A detector as plain tensor code.
+
+    Raises:
+        ConfigError: it has a part that cannot be exported exactly.
+    """
+    return (PlainDenseDetector if is_dense(model) else PlainDetector)(model)
+
+
+def require_boxes(model: Mapping[str, Any]) -> None:
+    """Refuse a model by its config, before it is built, whose kind of detector has no boxes here.
+
+    Raises:
+        ConfigError: says what is refused.
+    """
+    owner = MODELS.get(model['type'])
+    if owner is None or not issubclass(owner, BaseDetector):
+        return
+    if not predicts_as(owner, SingleStageDetector):
+        check_kind(owner, 'mask_head' in (model.get('roi_head') or {}))
 
 
 def _detector(
-    model: TwoStageDetector, labels: Sequence[str] | None, description: dict
+    model: BaseDetector,
+    labels: Sequence[str] | None,
+    resize: Mapping[str, Any] | None,
+    description: dict,
 ) -> Exportable:
     # before folding, which takes a while
-    PlainDetector(model)
-    network = PlainDetector(switch_to_deploy(copy.deepcopy(model)))
-    settings = network.detect.settings
+    plain_detector(model)
+    network = plain_detector(switch_to_deploy(copy.deepcopy(model)))
+    settings = network.settings
     flipped = model.data_preprocessor._channel_conversion
-    _check_labels(labels, model.roi_head.bbox_head.num_classes)
+    _check_labels(labels, network.num_classes)
 
     @torch.no_grad()
     def predict(images: np.ndarray) -> Outputs:
@@ -154,6 +185,7 @@ def _detector(
         outputs={name: {0: 'detections'} for name in ('boxes', 'scores', 'labels')},
         axes=_IMAGE_AXES,
         predict=predict,
+        **_example(resize),
         description=dict(
             labels=labels,
             thresholds=dict(
@@ -164,6 +196,13 @@ def _detector(
             **description,
         ),
     )
+
+
+def _example(resize: Mapping[str, Any] | None) -> dict[str, tuple[int, int]]:
+    """The size to which images are brought, where that is one: SSD works on no smaller ones."""
+    if resize is None or resize['rule'] != 'exact' or resize.get('pad'):
+        return {}
+    return dict(example=(resize['height'], resize['width']))
 
 
 def _classifier(

@@ -9,6 +9,7 @@ from shufflenet_runtime.precision import FLOAT
 import numpy as np
 import torch
 
+from .deformable import use_sampling
 from .dimensions import name_dimensions
 from .errors import ExportError
 from .networks import IMAGE, Exportable, random_images
@@ -67,6 +68,7 @@ def write(
     import onnx
 
     network = rewritten(source.network, rewrites)
+    use_sampling(network)
     path = folder / OnnxRuntime.model
     example = torch.from_numpy(random_images(source))
     with warnings.catch_warnings(), torch.no_grad():

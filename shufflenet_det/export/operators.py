@@ -21,6 +21,9 @@ from torchvision.ops import roi_align as torchvision_roi_align
 
 # of `DeltaXYWHBBoxCoder.decode`
 _MAX_LOG_RATIO = abs(math.log(16 / 1000))
+# below every score and every logit
+_NO_SCORE = -1e30
+_ALL = 2**31 - 1
 _explicit = ContextVar('_explicit', default=False)
 
 
@@ -59,15 +62,20 @@ def decode(
     deltas: Tensor,
     means: Sequence[float],
     stds: Sequence[float],
-    border: Tensor,
+    border: Tensor | None,
+    most_log_ratio: float | None = _MAX_LOG_RATIO,
+    most_shift: float | None = None,
 ) -> Tensor:
-    """Boxes that deltas make of others (``DeltaXYWHBBoxCoder``), clipped to the image.
+    """Boxes that deltas make of others (``DeltaXYWHBBoxCoder``).
 
     Args:
         boxes: (N, 4) as x1, y1, x2, y2 in pixels.
         deltas: (N, 4), of the centre in parts of the size, and of the logarithm of the size.
         means, stds: four numbers each, of the deltas.
-        border: (4,), width, height, width, height of the image.
+        border: (4,), width, height, width, height of the image, to which boxes are clipped; None
+            to leave them.
+        most_log_ratio: limit of the logarithm; None for none.
+        most_shift: limit of the centre's way in pixels, as YOLOF has it; None for none.
 
     Returns:
         (N, 4).
@@ -78,9 +86,15 @@ def decode(
         deltas = deltas + deltas.new_tensor(means)
     centre = (boxes[:, :2] + boxes[:, 2:]) * 0.5
     size = boxes[:, 2:] - boxes[:, :2]
-    centre = centre + size * deltas[:, :2]
-    half = size * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() * 0.5
-    return torch.cat([centre - half, centre + half], dim=1).clamp(min=0).minimum(border)
+    shift, logarithm = size * deltas[:, :2], deltas[:, 2:]
+    if most_shift is not None:
+        shift = shift.clamp(-most_shift, most_shift)
+    if most_log_ratio is not None:
+        least = -most_log_ratio if most_shift is None else None
+        logarithm = logarithm.clamp(least, most_log_ratio)
+    centre, half = centre + shift, size * logarithm.exp() * 0.5
+    found = torch.cat([centre - half, centre + half], dim=1)
+    return found if border is None else found.clamp(min=0).minimum(border)
 
 
 def nms(
@@ -99,6 +113,56 @@ def nms(
         Indices (K,) of the kept boxes, best first, K at most ``limit``.
     """
     return _NonMaxSuppression.apply(boxes, scores, iou_threshold, limit, score_threshold)
+
+
+def class_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None,
+    iou_threshold: float,
+    limit: int | None,
+) -> Tensor:
+    """:func:`nms` for each class on its own; labels (N,) are None for all together."""
+    if labels is not None:
+        # as `batched_nms` does it; the zero is for an image without detections
+        span = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).amax() + 1
+        boxes = boxes + (labels * span)[:, None]
+    return nms(boxes, scores, iou_threshold, _ALL if limit is None else limit, _NO_SCORE)
+
+
+def vote(
+    kept: Tensor, kept_labels: Tensor, boxes: Tensor, labels: Tensor, scores: Tensor
+) -> Tensor:
+    """Means (K, 4) of all boxes (N, 4) of the class of each kept one (``PAAHead.score_voting``).
+
+    They weigh ``exp(-(1 - IoU) ** 2 / 0.025) * score`` where the IoU is above 0.01.
+    """
+    low = kept[:, None, :2].maximum(boxes[:, :2])
+    high = kept[:, None, 2:].minimum(boxes[:, 2:])
+    width, height = (high - low).clamp(min=0).unbind(2)
+    common = width * height
+    union = _areas(kept)[:, None] + _areas(boxes) - common
+    ious = common / union.clamp(min=1e-6)
+    near = (ious > 0.01) & (kept_labels[:, None] == labels)
+    weights = torch.exp(-((1 - ious) ** 2) / 0.025) * scores * near
+    return weights @ boxes / weights.sum(1, keepdim=True)
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def divide(numbers: Tensor, by: int | Tensor) -> tuple[Tensor, Tensor]:
+    """Quotient and remainder of numbers that are not negative."""
+    quotient = torch.div(numbers, by, rounding_mode='trunc')
+    return quotient, numbers - quotient * by
+
+
+def image_border(image: Tensor) -> Tensor:
+    """Width, height, width and height (4,) of images (N, C, H, W)."""
+    # in a trace sizes are tensors already
+    height, width = map(torch.as_tensor, image.shape[2:])
+    return torch.stack([width, height, width, height]).float()
 
 
 def roi_align(

@@ -37,8 +37,8 @@ class ProbeImage:
 
 
 def as_input(image: np.ndarray, channels: str) -> np.ndarray:
-    """A resized RGB image (H, W, 3) as input (1, 3, H, W) with channels ``'rgb'`` or ``'bgr'``."""
-    ordered = image if channels == 'rgb' else image[..., ::-1]
+    """A resized BGR image (H, W, 3) as input (1, 3, H, W) with channels ``'rgb'`` or ``'bgr'``."""
+    ordered = image if channels == 'bgr' else image[..., ::-1]
     return np.ascontiguousarray(ordered.transpose(2, 0, 1)[None])
 
 
@@ -58,7 +58,7 @@ def rendered(shape: str, resize: Mapping[str, Any] | None, channels: str) -> Ite
         if shape == 'square':
             side = min(height, width)
             image = image[:side, :side]
-        image = resize_image(np.ascontiguousarray(image), resize)
+        image = resize_image(np.ascontiguousarray(image[..., ::-1]), resize)
         yield ProbeImage(f'{shape} {image.shape[0]}x{image.shape[1]}', as_input(image, channels))
 
 
@@ -79,6 +79,6 @@ def from_files(
     """
     for source in open_sources(list(map(str, paths))):
         for frame in source.frames():
-            image = resize_image(np.ascontiguousarray(frame.read()[..., ::-1]), resize)
+            image = resize_image(frame.read(), resize)
             name = f'{Path(frame.source).name} {image.shape[0]}x{image.shape[1]}'
             yield ProbeImage(name, as_input(image, channels))

@@ -1,4 +1,6 @@
 """The preprocessing of a model inside its graph: the type, the normalisation, the padding."""
+from typing import Any
+
 import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
@@ -54,3 +56,12 @@ class PlainPreprocessor(nn.Module):
         # not -size % divisor, which ONNX rounds in another way
         parts = torch.as_tensor(size) + (self.divisor - 1)
         return torch.div(parts, self.divisor, rounding_mode='trunc') * self.divisor - size
+
+
+def describe_padding(preprocess: PlainPreprocessor) -> dict[str, Any]:
+    """``padding`` of :mod:`shufflenet_runtime.two_stage` and :mod:`shufflenet_runtime.dense`."""
+    values = [float(preprocess.pad_value)] * 3
+    if preprocess.normalises:
+        # what becomes the value of the padding when it is normalised
+        values = (preprocess.mean + preprocess.pad_value * preprocess.std).flatten().tolist()
+    return dict(divisor=preprocess.divisor, values=values)

@@ -19,13 +19,14 @@ _OPERATORS = ('Conv', 'Gemm', 'MatMul', 'Add', 'AveragePool', 'MaxPool', 'Concat
 # what stays in float32 in OpenVINO, by measurement (docs/precision.md): an average of int8 takes 18
 # times as long there, and depthwise layers lose the most and gain no time
 _FLOAT_TYPES = ['ReduceMean', 'GroupConvolution']
-# between the networks of a detector
+# between the networks of a two-stage detector, and behind that of a one-stage one
 _FLOAT = [
     r'/preprocess/.*',
-    r'/(propose|detect)/(?!.*(/shared/|/head/|Conv|Gemm|MatMul|Relu)).*',
+    r'/(propose|detect)/(?!.*(/shared/|/heads|Conv|Gemm|MatMul|Relu)).*',
+    r'/[^/]*$',
 ]
 # modules of the exported network whose layers are networks
-_NETWORKS = ('/backbone/', '/neck/', '/head/', '/propose/rpn', '/detect/shared/', '/detect/head/')
+_NETWORKS = ('/backbone/', '/neck/', '/head/', '/propose/rpn', '/detect/shared/', '/detect/heads')
 
 
 def require_nncf() -> Any:

@@ -3,9 +3,10 @@ from typing import Any
 
 from mmcv.image import io as mmcv_io
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmcv.transforms import Pad as MMCVPad
 from mmcv.transforms import Resize as MMCVResize
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
-from mmdet.datasets.transforms import PackDetInputs, Resize
+from mmdet.datasets.transforms import PackDetInputs, Pad, Resize
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 
@@ -20,10 +21,37 @@ def read_resize(cfg: Config) -> dict[str, Any] | None:
     Raises:
         ConfigError: the config has no test pipeline, or one that cannot be described.
     """
-    rules = [rule for step in _pipeline(cfg) for rule in _rules(TRANSFORMS.build(step))]
-    if len(rules) > 1:
-        raise ConfigError('cannot export: the test pipeline resizes images more than once.')
-    return rules[0] if rules else None
+    rules = [rule for step in _pipeline(cfg) for rule in _rules(_build(step))]
+    sizes = [rule for rule in rules if 'rule' in rule]
+    pads = [rule for rule in rules if 'pad' in rule]
+    if len(sizes) > 1 or len(pads) > 1:
+        raise ConfigError('cannot export: the test pipeline resizes or pads more than once.')
+    if not pads:
+        return sizes[0] if sizes else None
+    if sizes and (rules[0] is not sizes[0] or sizes[0]['rule'] == 'crop'):
+        raise ConfigError('cannot export: the test pipeline pads images before it resizes them.')
+    return (sizes[0] if sizes else dict(rule='keep')) | pads[0]
+
+
+def _build(step: dict) -> object:
+    kind = step.get('type')
+    if kind in ('TestTimeAug', 'MultiScaleFlipAug') or 'transforms' in step:
+        raise ConfigError(
+            f'cannot export: {kind} of the test pipeline is test-time augmentation, for which an '
+            f'image is predicted several times. Set a test pipeline without it: load, Resize, Pad, '
+            f'PackDetInputs.'
+        )
+    if kind not in TRANSFORMS:
+        raise _unknown(kind)
+    return TRANSFORMS.build(step)
+
+
+def _unknown(name: object) -> ConfigError:
+    return ConfigError(
+        f'cannot export: the export does not know {name} of the test pipeline, which may change '
+        f'pixels. It knows loading, Resize, Pad and PackDetInputs: take the step out, and test the '
+        f'detector without it.'
+    )
 
 
 def _pipeline(cfg: Config) -> list[dict]:
@@ -62,6 +90,27 @@ def _rules(step: object) -> list[dict[str, Any]]:
         return [dict(rule='fit', long=max(step.scale), short=min(step.scale))]
     if isinstance(step, (LoadAnnotations, MMDetLoadAnnotations, PackDetInputs)):
         return []
-    raise ConfigError(
-        f'cannot export: the export does not know {type(step).__name__} of the test pipeline.'
-    )
+    if type(step) in (Pad, MMCVPad):
+        return [dict(pad=_pad(step))]
+    raise _unknown(type(step).__name__)
+
+
+def _pad(step: MMCVPad) -> dict[str, Any]:
+    if step.padding_mode != 'constant':
+        raise ConfigError(
+            f"cannot export: Pad of the test pipeline has padding_mode={step.padding_mode!r}, the "
+            f"export knows 'constant'."
+        )
+    value = step.pad_val.get('img', 0)
+    if isinstance(value, int):
+        values = [value] * 3
+    elif isinstance(value, float):
+        # OpenCV takes a single number for the first channel; that is what the training saw
+        values = [value, 0, 0]
+    else:
+        values = list(value)
+    width, height = step.size or (None, None)
+    return dict(
+        width=width, height=height, square=step.pad_to_square, divisor=step.size_divisor,
+        values=values,
+    )  # fmt: skip

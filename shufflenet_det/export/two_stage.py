@@ -1,8 +1,9 @@
-"""A two-stage detector in two networks, for engines that run networks and no more.
+"""A two-stage detector in its networks, for engines that run networks and no more.
 
 What is between them is :mod:`shufflenet_runtime.two_stage`.
 """
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from torch import Tensor, nn
 
 from .detector import DetectionStage, PlainDetector, ProposalStage
-from .preprocessor import PlainPreprocessor
+from .preprocessor import describe_padding
 
 
 class FeatureNetwork(nn.Module):
@@ -42,11 +43,12 @@ class FeatureNetwork(nn.Module):
 
 
 class RoINetwork(nn.Module):
-    """The second network: all that is done for each RoI.
+    """The second network: all that is done for each RoI; in a cascade one for each head.
 
     Args:
         stage: whose networks it shares.
         channels: of the levels.
+        number: of the head.
 
     Attributes:
         rows: whether it takes RoIs as rows (P, C * h * w), as many as there are, because it is
@@ -54,9 +56,9 @@ class RoINetwork(nn.Module):
         shape: of an input; pnnx would take a single row for a batch of vectors.
     """
 
-    def __init__(self, stage: DetectionStage, channels: int) -> None:
+    def __init__(self, stage: DetectionStage, channels: int, number: int = 0) -> None:
         super().__init__()
-        self.shared, self.head = stage.shared, stage.head
+        self.shared, self.head = stage.shared, stage.heads[number]
         self.rows = isinstance(self.shared, nn.Identity) and _is_linear(self.head)
         height, width = stage.layers[0].output_size
         self.shape = (2, channels * height * width) if self.rows else (1, channels, height, width)
@@ -83,25 +85,21 @@ def describe(detector: PlainDetector, rows: bool) -> dict[str, Any]:
         detector: the detector.
         rows: as of :class:`RoINetwork`.
     """
+    boxes = [
+        dict(class_agnostic_boxes=head.reg_class_agnostic, **_coding(coding))
+        for head, coding in zip(detector.detect.heads, detector.detect.codings, strict=True)
+    ]
     return dict(
-        padding=_padding(detector.preprocess),
+        padding=describe_padding(detector.preprocess),
         proposals=_proposals(detector.propose),
         rois=dict(_rois(detector.detect), rows=rows),
+        refinements=boxes[:-1],
         detections=dict(
-            num_classes=detector.detect.head.num_classes,
-            class_agnostic_boxes=detector.detect.head.reg_class_agnostic,
-            **_coding(detector.detect),
+            num_classes=detector.detect.heads[-1].num_classes,
+            **boxes[-1],
             **asdict(detector.detect.settings),
         ),
     )
-
-
-def _padding(preprocess: PlainPreprocessor) -> dict[str, Any]:
-    values = [float(preprocess.pad_value)] * 3
-    if preprocess.normalises:
-        # what becomes the value of the padding when it is normalised
-        values = (preprocess.mean + preprocess.pad_value * preprocess.std).flatten().tolist()
-    return dict(divisor=preprocess.divisor, values=values)
 
 
 def _proposals(stage: ProposalStage) -> dict[str, Any]:
@@ -109,7 +107,7 @@ def _proposals(stage: ProposalStage) -> dict[str, Any]:
     return dict(
         strides=[list(map(int, stride)) for stride in stage.strides],
         anchors=[getattr(stage, f'anchors{level}').tolist() for level in levels],
-        **_coding(stage),
+        **_coding(stage.coding),
         **asdict(stage.settings),
     )
 
@@ -127,6 +125,6 @@ def _rois(stage: DetectionStage) -> dict[str, Any]:
     )
 
 
-def _coding(stage: ProposalStage | DetectionStage) -> dict[str, Any]:
-    means, stds = map(list, stage.coding)
+def _coding(coding: tuple[Sequence[float], Sequence[float]]) -> dict[str, Any]:
+    means, stds = map(list, coding)
     return dict(means=means, stds=stds)

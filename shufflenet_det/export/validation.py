@@ -76,7 +76,7 @@ def _first_decided(
 ) -> tuple[ProbeImage, Outputs]:
     for picture in islice(pictures, _TRIES):
         expected = source.predict(picture.images)
-        if _decided(source, picture, expected):
+        if is_decided(source, picture.images, expected):
             return picture, expected
     raise ExportError(
         f'on {_TRIES} rendered scenes PyTorch itself finds other detections where pixels change by '
@@ -85,7 +85,9 @@ def _first_decided(
     )
 
 
-def _decided(source: Exportable, picture: ProbeImage, expected: Outputs) -> bool:
+def is_decided(
+    source: Exportable, images: np.ndarray, expected: Outputs, times: int = 2
+) -> bool:
     """Whether PyTorch's detections stay the same under a noise that nobody could see.
 
     A box suppresses another or not, a proposal is among the best or not: close decisions fall the
@@ -93,9 +95,9 @@ def _decided(source: Exportable, picture: ProbeImage, expected: Outputs) -> bool
     """
     rng = np.random.default_rng(0)
     thresholds = source.description.get('thresholds')
-    for _ in range(2):
-        noise = rng.uniform(-_NOISE, _NOISE, picture.images.shape)
-        found = source.predict((picture.images + noise).astype(np.float32))
+    for _ in range(times):
+        noise = rng.uniform(-_NOISE, _NOISE, images.shape)
+        found = source.predict((images + noise).astype(np.float32))
         if not compare('detector', expected, found, thresholds).agrees:
             return False
     return True

@@ -1,17 +1,18 @@
 """Networks for prediction only: convolutions with all folded into them that can be."""
 import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Self
 
 import torch
 from mmcv.cnn import ConvModule
-from mmcv.cnn.utils import fuse_conv_bn
 from torch import Tensor, nn
 
 from ..common.errors import ConfigError
 from .fast import infers_here, is_observed
 from .onednn import convolve, convolve_fused, prepare
 
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 # weights are kept in the order for as many sizes of maps, each convolution's own
 _MOST_SIZES = 16
 
@@ -32,8 +33,7 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     """
     model.eval()
     _replace(model, lambda child: isinstance(child, ConvModule) and _folds(child))
-    # a convolution and a batch norm one after the other, as ResNet of MMDetection has them
-    fuse_conv_bn(model)
+    _fold_neighbours(model)
     _replace(model, _is_usual)
     model.requires_grad_(False)
     return model
@@ -53,9 +53,32 @@ def _folds(layer: ConvModule) -> bool:
         _is_usual(layer.conv)
         and not (layer.with_explicit_padding or layer.with_spectral_norm)
         and layer.order == ('conv', 'norm', 'act')
-        and (norm is None or (isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats))
+        and (norm is None or (isinstance(norm, _NORMS) and norm.track_running_stats))
         and not is_observed(*layer.modules())
     )
+
+
+def _fold_neighbours(model: nn.Module) -> None:
+    """Fold a batch norm into the convolution before it, as ResNet of MMDetection has them.
+
+    A convolution that is in several places, each with a norm of its own, stays as it is.
+    """
+    uses = Counter(id(child) for parent in model.modules() for child in parent.children())
+    for parent in list(model.modules()):
+        if isinstance(parent, ConvModule) and 'conv norm' not in ' '.join(parent.order):
+            continue
+        last = None
+        for name, child in list(parent.named_children()):
+            if (
+                last is not None
+                and isinstance(child, _NORMS)
+                and child.track_running_stats
+                and child.num_features == last[1].out_channels
+                and not is_observed(last[1], child)
+            ):
+                setattr(parent, last[0], DeployConv2d(last[1], child))
+                setattr(parent, name, nn.Identity())
+            last = (name, child) if _is_usual(child) and uses[id(child)] == 1 else None
 
 
 def _is_usual(conv: nn.Module) -> bool:

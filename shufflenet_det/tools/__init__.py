@@ -18,6 +18,7 @@ COMMANDS = {
     'paper-tables': ('paper_tables', "the paper's tables beside our figures"),
     'make-sample-data': ('make_sample_data', 'render sample data'),
     'survey-swap': ('survey_swap', 'try an exchange of backbones on many configs'),
+    'survey-export': ('survey_export', 'export many configs, and compare the engines'),
 }
 """Name of the command to the module and what it does."""
 

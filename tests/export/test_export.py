@@ -85,7 +85,7 @@ def test_folder_holds_all_that_a_runtime_needs(exported):
         'model.onnx', 'model.xml', 'model.bin', 'model.ncnn.param', 'model.ncnn.bin',
         'model.rois.ncnn.param', 'model.rois.ncnn.bin', 'model.ncnn.json',
     }  # fmt: skip
-    assert about['files'].keys() == {f for e in ENGINES.values() for f in e.files_of('detector')}
+    assert about['files'].keys() >= {f for e in ENGINES.values() for f in e.files_of('detector')}
     assert about['kind'] == 'detector' and about['name'] == 'light'
     assert about['labels'] == list(COCO_CLASSES)
     assert about['resize'] == dict(rule='fit', long=256, short=160)
@@ -153,7 +153,7 @@ def refused(cfg: Config, checkpoint: str | Path, out: Path, error: type, **kwarg
 
 def test_a_network_that_does_not_agree_is_not_kept(cfg, files, tmp_path, monkeypatch):
     def write_another(source, folder, *settings):
-        source.network.detect.head.fc_reg.weight.data *= 1.5
+        source.network.detect.heads[0].fc_reg.weight.data *= 1.5
         write_onnx(source, folder, *settings)
 
     monkeypatch.setitem(exporting.WRITERS, 'onnx', write_another)

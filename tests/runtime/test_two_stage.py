@@ -58,7 +58,7 @@ class Networks:
         return Features(*([x[0].numpy() for x in part]
                           for part in (self.levels, self.logits, self.deltas)))  # fmt: skip
 
-    def classify(self, rois: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, number: int, rois: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.rois = rois
         head = self._head
         boxes = 1 if head.reg_class_agnostic else head.num_classes

@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from ..real_data import real
 from .test_tools import CONFIG, SMALL, command, run, succeeded
 
-IMAGES = 8
+IMAGES = 16
 # some images of each part, and all that the detector finds in them
 OPTIONS = [
     *SMALL,
@@ -35,9 +35,10 @@ def figures_of_pycocotools(annotations: Path, results: Path, classes: bool = Tru
     return evaluation.stats.tolist()
 
 
+@pytest.mark.slow
 def test_cocos_own_files_from_training_to_the_exported_detector(tmp_path):
     root = real('data/coco_mini')
-    train = [*SMALL, 'train_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1',
+    train = [*SMALL, f'train_dataloader.dataset.indices={IMAGES}', 'train_cfg.max_epochs=1',
              'train_cfg.val_begin=9', 'auto_scale_lr.base_batch_size=2']  # fmt: skip
     output = succeeded(
         run(command('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *train), root)
