@@ -3,8 +3,8 @@
 The network makes maps from an image: of each level class scores (A * K, h, w), box numbers
 (A * E, h, w) and, where there are any, factors (A, h, w), for A priors at each place. The rest is
 here, with settings that come as JSON: ``padding``, the ``divisor`` of height and width and the
-``values`` of the channels, and the fields of ``DenseSettings``, with which the export describes a
-head (``shufflenet_det/export/dense_description.py``), in its words.
+``values`` of the channels, and what the export has read from a head: the fields of its
+``DenseSettings``, which are explained there.
 """
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

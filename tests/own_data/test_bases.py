@@ -71,6 +71,7 @@ def test_images_without_objects_survive_the_end_of_the_mosaic(photos, tmp_path):
     assert sorted(boxes) == [0] + [1] * 8 or sorted(boxes) == [1] * 9
 
 
+@pytest.mark.slow
 def test_yolox_trains_with_its_hooks_and_is_tested(photos, tmp_path):
     prepared(photos, tmp_path / 'own', YOLOX, size=64, steps=4)
     work = tmp_path / 'work'

@@ -222,6 +222,7 @@ def test_finished_run_leaves_its_record_and_is_not_repeated(small, trained):
     assert again.returncode == 0 and '1 runs, 1 of them finished before' in again.stdout
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_same_weights_and_curves(small, trained, tmp_path):
     folder = tmp_path / NETWORK / 'seed0'
     with open(tmp_path / 'killed.log', 'w') as log:
