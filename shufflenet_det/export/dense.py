@@ -199,7 +199,8 @@ def decoded(
         half = size * 0.5 * numbers[:, 2:].exp()
         return torch.cat([centre - half, centre + half], dim=1)
     if kind == 'corners':
-        corners = numbers * scale
+        # OpenVINO asks how many numbers a box has, which sampled maps do not say
+        corners = numbers[:, [0, 1, 2, 3]] * scale
         return corners + torch.cat([centre, centre], 1) if coding['relative'] else corners
     if coding['bins']:
         bins = coding['bins'] + 1

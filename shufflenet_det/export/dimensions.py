@@ -36,10 +36,11 @@ def name_dimensions(model: Any) -> None:
         out = node.output[0]
         if out not in known:
             continue
-        # what is not known by a rule keeps the name that it has, or a size of its own
+        # what is not known by a rule keeps the name that it has, or a size of its own; a one may
+        # have been broadcast with something that has no rule
         shape = _output(node, [shapes.get(name) for name in node.input], weights) or known[out]
         shapes[out] = [
-            dim if isinstance(dim, int) else name
+            dim if isinstance(dim, int) or name == 1 else name
             for dim, name in zip(known[out], shape, strict=True)
         ]
     elements = {
