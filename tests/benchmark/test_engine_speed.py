@@ -53,6 +53,7 @@ def test_networks_are_compared_with_alexnet_in_the_same_engine_and_in_the_fastes
     assert '224x224' in first.title and len(first.rows) == len(second.rows) == 4
 
 
+@pytest.mark.slow
 def test_detectors_are_compared_with_pytorch_and_with_torchvision(monkeypatch):
     monkeypatch.setattr(engine_networks, 'FAMILIES', ('light',))
     # in which torchvision's does not run
