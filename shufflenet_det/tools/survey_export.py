@@ -9,18 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
-from shufflenet_det.benchmark.export_survey import (
-    Outcome,
-    load_outcomes,
-    shipped_configs,
-    summary,
-    survey,
-)
+from shufflenet_det.benchmark.export_outcomes import Outcome, load_outcomes, summary
+from shufflenet_det.benchmark.export_survey import survey
 from shufflenet_det.common import cli
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.common.tables import as_markdown, as_text
 from shufflenet_det.export import FORMATS
 from shufflenet_det.export.writers import require_writer
+from shufflenet_det.swap.survey import shipped_configs
 
 _BACKBONE = 'shufflenet-v1-0.5x-g3'
 
