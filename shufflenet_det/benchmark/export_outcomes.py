@@ -1,16 +1,13 @@
-"""How far configs of a survey of exports came, kept in a file and counted in tables."""
-import json
+"""How far configs of a survey of exports came, and tables that count them."""
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from shufflenet_runtime.engines import FORMATS
 
-from ..common.errors import ConfigError
 from ..common.tables import Column, Table
-from ..swap.survey import PACKAGED
+from ..swap.survey_processes import PACKAGED
 
 AGREES = 'agrees'
 
@@ -39,25 +36,6 @@ class Outcome:
     engines: Mapping[str, str] = field(default_factory=dict)
     like: str = ''
     seconds: float = 0.0
-
-
-def load_outcomes(path: Path) -> list[Outcome]:
-    """Outcomes that an earlier run wrote, one JSON object a line.
-
-    Raises:
-        ConfigError: the file is another one.
-    """
-    outcomes = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        # the end of a run that was killed while it wrote
-        if line.endswith('}'):
-            try:
-                outcomes.append(Outcome(**json.loads(line)))
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    f'{path} is not a file of outcomes: name another with --out.'
-                ) from None
-    return outcomes
 
 
 def summary(outcomes: Sequence[Outcome], formats: Sequence[str]) -> list[Table]:

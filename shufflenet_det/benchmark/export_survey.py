@@ -1,51 +1,21 @@
 """Every config that MMDetection ships, exported with one of our backbones and compared."""
-import contextlib
-import gc
-import io
-import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from itertools import groupby
-from multiprocessing import get_context
 from typing import Any
-
-import torch
-import torch.distributed as dist
-from mmengine.logging import MMLogger
 
 from ..common.config import load_config
 from ..common.errors import ConfigError
 from ..export.networks import require_boxes
 from ..export.resizing import read_resize
-from ..swap.survey import PACKAGED
+from ..swap.survey_processes import PACKAGED, first_line, results
 from .export_outcomes import Outcome
-from .export_trial import family_of, first_line, survey_config
+from .export_trial import family_of, survey_config
 
 _TASKS = 40
 # parts of a config that training alone asks for, or that the exchange replaces
 _TRAINING = ('train_cfg', 'init_cfg', 'pretrained', 'batch_augments', 'teacher_config',
              'teacher_ckpt', 'teacher_backbone', 'teacher_neck', 'teacher_bbox_head')  # fmt: skip
-
-
-def _quietly(function: Any, *args: Any) -> Any:
-    warnings.simplefilter('ignore')
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        result = function(*args)
-    # models hold references to themselves; waiting for the collector takes gigabytes
-    gc.collect()
-    return result
-
-
-def _start_worker() -> None:
-    os.chdir(PACKAGED)
-    MMLogger.get_instance('survey', log_level='ERROR')
-    torch.set_num_threads(1)
-    # for which layers ask that are built for several processes (MMSyncBN)
-    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
 
 
 def form_of(name: str) -> tuple[str, str, str]:
@@ -106,7 +76,7 @@ def survey(
     jobs: int = 1,
     known: Iterable[Outcome] = (),
 ) -> Iterator[Outcome]:
-    """Export and compare configs, each exported form once, a folder of configs after the other.
+    """Export and compare configs, each exported form once.
 
     Args:
         names: paths below the ``configs`` of MMDetection.
@@ -118,37 +88,35 @@ def survey(
     Yields:
         Outcomes in the order in which they come to be known.
     """
-    known = {o.config: o for o in known if o.backbone == backbone}
+    found = {o.config: o for o in known if o.backbone == backbone}
     first: dict[str, Outcome] = {}
-    workers, done = _Workers(jobs), 0
-    for _, folder in groupby(names, key=lambda name: name.split('/')[0]):
-        waiting: dict[str, list[tuple[str, str]]] = {}
-        for name, (key, family, reason) in workers.run(form_of, [(name,) for name in folder]):
-            (name,) = name
-            if name in known:
-                yield known[name]
-                first.setdefault(key, known[name])
-            elif reason:
-                step = 'no model' if 'sets no `model`' in reason else 'refused'
-                yield Outcome(name, family, backbone, step, reason)
-            else:
-                waiting.setdefault(key, []).append((name, family))
-        for key in [key for key in waiting if key in first]:
-            yield from _others(first[key], waiting.pop(key))
-        # of a form the config with the usual backbone, which is the smallest
-        groups = [sorted(group, key=_usual_first) for group in waiting.values()]
-        tasks = [(group[0][0], backbone, formats) for group in groups]
-        for (_, outcome), key, group in zip(
-            workers.run(survey_config, tasks), waiting, groups, strict=True
-        ):
-            first[key] = outcome
+    waiting: dict[str, list[tuple[str, str]]] = {}
+    forms = results(form_of, [(name,) for name in names], jobs, lambda task, why: (*task, '', why))
+    for (name,), (key, family, reason) in forms:
+        if name in found:
+            yield found[name]
+            first.setdefault(key, found[name])
+        elif reason:
+            step = 'no model' if 'sets no `model`' in reason else 'refused'
+            yield Outcome(name, family, backbone, step, reason)
+        else:
+            waiting.setdefault(key, []).append((name, family))
+    for key in [key for key in waiting if key in first]:
+        yield from _others(first[key], waiting.pop(key))
+    # of a form the config with the usual backbone, which is the smallest
+    groups = [sorted(group, key=_usual_first) for group in waiting.values()]
+    for start in range(0, len(groups), _TASKS):
+        batch = groups[start : start + _TASKS]
+        tasks = [(group[0][0], backbone, formats) for group in batch]
+        tried = results(survey_config, tasks, jobs, _killed)
+        for (_, outcome), group in zip(tried, batch, strict=True):
             yield outcome
             yield from _others(outcome, group[1:])
-        done += len(tasks)
-        if done >= _TASKS:
-            workers.renew()
-            done = 0
-    workers.close()
+
+
+def _killed(task: tuple[str, str, Sequence[str]], reason: str) -> Outcome:
+    name, backbone, _ = task
+    return Outcome(name, '', backbone, 'not built', reason)
 
 
 def _usual_first(pair: tuple[str, str]) -> tuple[bool, str]:
@@ -160,39 +128,3 @@ def _others(outcome: Outcome, pairs: Iterable[tuple[str, str]]) -> Iterator[Outc
     for name, family in pairs:
         like = outcome.like or outcome.config
         yield replace(outcome, config=name, family=family, like=like, seconds=0.0)
-
-
-class _Workers:
-    """Processes that are replaced after some tasks: memory of large models is not given back.
-
-    Args:
-        jobs: their number.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-        self._pool = self._new()
-
-    def _new(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._jobs, mp_context=get_context('spawn'), initializer=_start_worker
-        )
-
-    def run(self, function: Callable[..., Any], tasks: Iterable[tuple]) -> Iterator[tuple]:
-        """Arguments and results of a function, in order."""
-        futures = [(task, self._pool.submit(_quietly, function, *task)) for task in tasks]
-        for task, future in futures:
-            try:
-                yield task, future.result()
-            except BrokenProcessPool:
-                # one was killed, as it is when memory runs out, and took the others with it
-                self._pool = self._new()
-                yield task, self._pool.submit(_quietly, function, *task).result()
-
-    def renew(self) -> None:
-        """Start anew. (`max_tasks_per_child` of Python 3.11 waits for ever.)"""
-        self._pool.shutdown()
-        self._pool = self._new()
-
-    def close(self) -> None:
-        self._pool.shutdown()

@@ -26,7 +26,7 @@ from ..export.resizing import read_resize
 from ..export.validation import is_decided
 from ..export.writers import WRITERS
 from ..swap import SwapError, plan_swap
-from ..swap.survey import PACKAGED
+from ..swap.survey_processes import PACKAGED, first_line
 from ..swap.trial import build
 from .export_outcomes import AGREES, Outcome
 
@@ -78,12 +78,6 @@ def survey_config(name: str, backbone: str, formats: Sequence[str]) -> Outcome:
     return Outcome(
         **about, step=step, reason=reason[:400], engines=engines, seconds=perf_counter() - start
     )
-
-
-def first_line(error: Exception) -> str:
-    """Type and first line of an error."""
-    text = str(error).strip().splitlines() or ['']
-    return f'{type(error).__name__}: {text[0] or text[-1]}'[:400]
 
 
 def _compared(cfg: Config, formats: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .dense_description import DenseSettings
 from .dense_settings import is_dense, read_dense
+from .detector_settings import read_detection_settings, read_proposal_settings
 
 # detections before the suppression that a detector should have in a picture
 _CANDIDATES = 250
@@ -43,6 +44,9 @@ def make_decisive(model: BaseDetector, images: Tensor, seed: int = 0) -> None:
             _spread(model, layer, images, settings)
         return
     roi_head, rpn = model.roi_head, model.rpn_head
+    # heads of another kind have other layers
+    read_proposal_settings(rpn)
+    read_detection_settings(roi_head)
     heads = roi_head.bbox_head
     for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
         _scale(model, head.fc_cls, images, 2.0)

@@ -1,25 +1,11 @@
 """Every config that MMDetection ships, with its own backbone and with one of ours."""
-import contextlib
-import gc
-import io
-import json
-import os
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from multiprocessing import get_context
-from pathlib import Path
 from time import perf_counter
 
-import mmdet
-import torch
-import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from ..common.config import load_config
 from ..common.errors import ConfigError
@@ -27,10 +13,8 @@ from ..common.tables import Column, Table
 from . import trial
 from .channels import type_name
 from .levels import SwapError
+from .survey_processes import PACKAGED, first_line, results, workers
 from .swap import plan_swap
-
-PACKAGED = Path(mmdet.__file__).resolve().parent / '.mim'
-"""MMDetection's configs lie here; some name files relative to this folder."""
 
 _TASKS = 60
 STEPS = ('no model', 'not built', 'refused', 'failed', 'done')
@@ -61,13 +45,6 @@ class Outcome:
     seconds: float = 0.0
 
 
-def shipped_configs() -> list[str]:
-    """The configs of MMDetection, without those that are only there to be inherited."""
-    root = PACKAGED / 'configs'
-    names = (path.relative_to(root) for path in root.rglob('*.py'))
-    return sorted(n.as_posix() for n in names if '_base_' not in n.parts and n.parts[0] != 'common')
-
-
 def survey_config(name: str, backbone: str) -> Outcome:
     """Take one config through all steps; whatever goes wrong is the outcome, not an error."""
     start = perf_counter()
@@ -92,27 +69,8 @@ def survey_config(name: str, backbone: str) -> Outcome:
             step = 'failed'
     except Exception as error:
         # code of MMDetection: whatever it raises is this config's outcome
-        text = str(error).strip().splitlines() or ['']
-        reason = f'{type(error).__name__}: {text[0] or text[-1]}'
+        reason = first_line(error)
     return Outcome(**about, step=step, reason=reason[:400], seconds=perf_counter() - start)
-
-
-def _survey_quietly(name: str, backbone: str) -> Outcome:
-    warnings.simplefilter('ignore')
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        outcome = survey_config(name, backbone)
-    # models hold references to themselves; waiting for the collector takes gigabytes
-    gc.collect()
-    return outcome
-
-
-def _start_worker() -> None:
-    os.chdir(PACKAGED)
-    # initialisation logs a line for each parameter
-    MMLogger.get_instance('survey', log_level='ERROR')
-    torch.set_num_threads(1)
-    # for which layers ask that are built for several processes (MMSyncBN)
-    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
 
 
 def _fingerprint(name: str) -> str:
@@ -143,7 +101,7 @@ def survey(
     """
     names = list(names)
     alike: dict[str, list[str]] = {}
-    with _workers(jobs) as pool:
+    with workers(jobs) as pool:
         for name, key in zip(names, pool.map(_fingerprint, names, chunksize=8), strict=True):
             alike.setdefault(key, []).append(name)
     found = {o.config: o for o in known if o.replacement == backbone}
@@ -156,56 +114,23 @@ def survey(
         else:
             waiting.append(group)
     for start in range(0, len(waiting), _TASKS):
-        batch = {group[0]: group for group in waiting[start : start + _TASKS]}
-        for outcome in _tried(list(batch), backbone, jobs):
+        batch = waiting[start : start + _TASKS]
+        tasks = [(group[0], backbone) for group in batch]
+        tried = results(survey_config, tasks, jobs, _killed)
+        for (_, outcome), group in zip(tried, batch, strict=True):
             yield outcome
-            yield from _others(outcome, batch[outcome.config][1:])
+            yield from _others(outcome, group[1:])
 
 
-def _tried(names: Sequence[str], backbone: str, jobs: int) -> Iterator[Outcome]:
-    """Outcomes found in fresh processes: memory that large models took apart is not given back."""
-    left = list(names)
-    try:
-        with _workers(jobs) as pool:
-            for task in [pool.submit(_survey_quietly, name, backbone) for name in names]:
-                outcome = task.result()
-                left.remove(outcome.config)
-                yield outcome
-    except BrokenProcessPool:
-        if jobs == 1:
-            # in turn, so it was the first that is left; with all the memory for itself
-            reason = 'the process was killed, as it is when memory runs out'
-            yield Outcome(left.pop(0), '', '', backbone, 'not built', reason)
-        yield from _tried(left, backbone, 1)
+def _killed(task: tuple[str, str], reason: str) -> Outcome:
+    name, backbone = task
+    return Outcome(name, '', '', backbone, 'not built', reason)
 
 
 def _others(outcome: Outcome, names: Iterable[str]) -> Iterator[Outcome]:
     """The same outcome for configs with the same model and optimiser."""
     for name in names:
         yield replace(outcome, config=name, seconds=0.0)
-
-
-def _workers(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_start_worker)
-
-
-def load_outcomes(path: Path) -> list[Outcome]:
-    """Outcomes that an earlier run wrote, one JSON object a line.
-
-    Raises:
-        ConfigError: the file is another one.
-    """
-    outcomes = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        # the end of a run that was killed while it wrote
-        if line.endswith('}'):
-            try:
-                outcomes.append(Outcome(**json.loads(line)))
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    f'{path} is not a file of outcomes: name another with --out.'
-                ) from None
-    return outcomes
 
 
 def summary(outcomes: list[Outcome]) -> list[Table]:

@@ -3,20 +3,16 @@
 python tools/survey_export.py [--backbone NAME] [--only TEXT ...] [--jobs N] [--out FILE]
 """
 import argparse
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 
-from shufflenet_det.benchmark.export_outcomes import Outcome, load_outcomes, summary
+from shufflenet_det.benchmark.export_outcomes import Outcome, summary
 from shufflenet_det.benchmark.export_survey import survey
-from shufflenet_det.common import cli
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.common.tables import as_markdown, as_text
 from shufflenet_det.export import FORMATS
 from shufflenet_det.export.writers import require_writer
-from shufflenet_det.swap.survey import shipped_configs
+from shufflenet_det.swap.outcomes import collect
+from shufflenet_det.swap.survey_processes import shipped_configs
 
 _BACKBONE = 'shufflenet-v1-0.5x-g3'
 
@@ -40,10 +36,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def as_line(outcome: Outcome) -> str:
-    return json.dumps(asdict(outcome)) + '\n'
-
-
 def main() -> None:
     args = parse_args()
     for name in args.format:
@@ -54,25 +46,14 @@ def main() -> None:
         names = list(dict.fromkeys(n for text in args.only for n in names if text in n))
     if not names:
         raise ConfigError(f'--only {" ".join(args.only)}: no config of MMDetection has that.')
-    known = load_outcomes(args.out) if args.out else []
-    if args.out:
-        cli.check_writable(args.out.absolute().parent, '--out')
-        # a run that was killed may have left half a line
-        cli.write_atomically(args.out, ''.join(map(as_line, known)))
-    start, outcomes = monotonic(), []
-    for outcome in survey(names, args.backbone, args.format, args.jobs, known):
-        outcomes.append(outcome)
-        if outcome in known:
-            continue
-        if args.out:
-            with args.out.open('a') as file:
-                file.write(as_line(outcome))
-        if not outcome.like:
-            found = ', '.join(f'{e} {r}' for e, r in outcome.engines.items()) or outcome.reason
-            print(
-                f'{len(outcomes)}/{len(names)}, {(monotonic() - start) / 60:.0f} min: '
-                f'{outcome.config}: {outcome.step} {found[:200]}',
-                file=sys.stderr,
-            )
+    outcomes = collect(
+        lambda known: survey(names, args.backbone, args.format, args.jobs, known),
+        Outcome, len(names), args.out, _said,
+    )  # fmt: skip
     tables = summary(outcomes, args.format)
     print(as_markdown(tables) if args.tables == 'markdown' else as_text(tables))
+
+
+def _said(outcome: Outcome) -> str:
+    found = ', '.join(f'{e} {r}' for e, r in outcome.engines.items()) or outcome.reason
+    return f'{outcome.config}: {outcome.step} {found[:200]}'

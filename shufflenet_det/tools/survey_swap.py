@@ -3,23 +3,14 @@
 python tools/survey_swap.py [--backbone NAME] [--only TEXT ...] [--jobs N] [--out FILE]
 """
 import argparse
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 
-from shufflenet_det.common import cli
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.common.tables import as_markdown, as_text
 from shufflenet_det.swap import DEFAULT_BACKBONE
-from shufflenet_det.swap.survey import (
-    Outcome,
-    load_outcomes,
-    shipped_configs,
-    summary,
-    survey,
-)
+from shufflenet_det.swap.outcomes import collect
+from shufflenet_det.swap.survey import Outcome, summary, survey
+from shufflenet_det.swap.survey_processes import shipped_configs
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,34 +28,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def as_line(outcome: Outcome) -> str:
-    return json.dumps(asdict(outcome)) + '\n'
-
-
 def main() -> None:
     args = parse_args()
     names = [n for n in shipped_configs() if not args.only or any(t in n for t in args.only)]
     if not names:
         raise ConfigError(f'--only {" ".join(args.only)}: no config of MMDetection has that.')
-    known = load_outcomes(args.out) if args.out else []
-    if args.out:
-        cli.check_writable(args.out.absolute().parent, '--out')
-        # a run that was killed may have left half a line
-        cli.write_atomically(args.out, ''.join(map(as_line, known)))
-    start, outcomes, fresh = monotonic(), [], 0
-    for outcome in survey(names, args.backbone, args.jobs, known):
-        outcomes.append(outcome)
-        if outcome in known:
-            continue
-        fresh += 1
-        if args.out:
-            with args.out.open('a') as file:
-                file.write(as_line(outcome))
-        left = (monotonic() - start) / fresh * (len(names) - len(outcomes))
-        print(
-            f'{len(outcomes)}/{len(names)}, {left / 60:.0f} min left: {outcome.config}: '
-            f'{outcome.step} {outcome.reason}',
-            file=sys.stderr,
-        )
+    outcomes = collect(
+        lambda known: survey(names, args.backbone, args.jobs, known),
+        Outcome, len(names), args.out, lambda o: f'{o.config}: {o.step} {o.reason}',
+    )  # fmt: skip
     tables = summary(outcomes)
     print(as_markdown(tables) if args.format == 'markdown' else as_text(tables))

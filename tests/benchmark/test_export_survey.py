@@ -1,8 +1,7 @@
 """The survey of exports: what is exported once, what is refused, and what is counted."""
-from shufflenet_det.benchmark.export_outcomes import AGREES, Outcome, load_outcomes, summary
+from shufflenet_det.benchmark.export_outcomes import AGREES, Outcome, summary
 from shufflenet_det.benchmark.export_survey import form_of
 from shufflenet_det.benchmark.export_trial import survey_config
-from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.export import FORMATS
 
 import pytest
@@ -29,19 +28,14 @@ def test_what_has_no_boxes_is_refused_before_it_is_built():
     assert not outcome.engines
 
 
+def test_a_head_that_the_export_does_not_know_is_refused_by_name():
+    outcome = survey_config('faster_rcnn/faster-rcnn_r50_fpn_fcos-rpn_1x_coco.py', BACKBONE, [])
+    assert outcome.step == 'refused' and 'FCOSHead' in outcome.reason
+
+
 def test_a_fragment_has_no_model():
     outcome = survey_config('rtmdet/rtmdet_tta.py', BACKBONE, ['onnx'])
     assert outcome.step == 'no model'
-
-
-def test_file_of_outcomes_is_read_up_to_where_a_run_was_killed(tmp_path):
-    path = tmp_path / 'survey.jsonl'
-    assert load_outcomes(path) == []
-    path.write_text('{"config": "a", "family": "A", "backbone": "b", "step": "refused"}\n{"con')
-    assert load_outcomes(path) == [Outcome('a', 'A', 'b', 'refused')]
-    path.write_text('{"another": 1}\n')
-    with pytest.raises(ConfigError, match='is not a file of outcomes: name another with --out'):
-        load_outcomes(path)
 
 
 def test_summary_counts_configs_and_forms_by_engine():

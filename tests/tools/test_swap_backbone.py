@@ -11,13 +11,10 @@ from pathlib import Path
 
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.swap import survey as module
-from shufflenet_det.swap.survey import (
-    Outcome,
-    load_outcomes,
-    shipped_configs,
-    summary,
-    survey,
-)
+from shufflenet_det.swap import survey_processes as processes
+from shufflenet_det.swap.outcomes import load_outcomes
+from shufflenet_det.swap.survey import Outcome, summary, survey
+from shufflenet_det.swap.survey_processes import shipped_configs
 
 import pytest
 from mmengine.config import Config
@@ -64,7 +61,7 @@ def test_survey_takes_configs_through_all_steps_and_resumes(tmp_path):
     only = ['yolox/yolox_tiny_8xb8', 'centernet/centernet_tta', 'misc/d2_mask']
     process = run('survey_swap.py', '--only', *only, '--jobs', 1, '--out', out)
     assert process.returncode == 0, process.stderr[-3000:]
-    steps = {o.config.split('/')[0]: o.step for o in load_outcomes(out)}
+    steps = {o.config.split('/')[0]: o.step for o in load_outcomes(out, Outcome)}
     assert steps == dict(yolox='done', centernet='no model', misc='not built')
     assert 'Detectron2' in process.stdout
     lines = out.read_text()
@@ -109,9 +106,9 @@ def dies_at_b(name: str, backbone: str) -> Outcome:
 
 
 def test_config_that_kills_its_process_is_found_and_the_others_go_on(monkeypatch):
-    monkeypatch.setattr(module, '_survey_quietly', dies_at_b)
+    monkeypatch.setattr(module, 'survey_config', dies_at_b)
     monkeypatch.setattr(
-        module, '_workers', lambda jobs: ProcessPoolExecutor(jobs, mp_context=get_context('fork'))
+        processes, 'workers', lambda jobs: ProcessPoolExecutor(jobs, mp_context=get_context('fork'))
     )
     steps = {o.config: o.step for o in survey('abc', 'x', jobs=2)}
     assert steps == dict(a='done', b='not built', c='done')
@@ -121,10 +118,10 @@ def test_file_of_outcomes_is_read_up_to_where_a_run_was_killed(tmp_path):
     path = tmp_path / 'out.jsonl'
     line = json.dumps(asdict(Outcome('a.py', 'FCOS', 'ResNet', 'x', 'done')))
     path.write_text(f'{line}\n{line[:30]}')
-    assert len(load_outcomes(path)) == 1
+    assert len(load_outcomes(path, Outcome)) == 1
     path.write_text('{"a": 1}\n')
     with pytest.raises(ConfigError, match='not a file of outcomes'):
-        load_outcomes(path)
+        load_outcomes(path, Outcome)
 
 
 def test_survey_is_of_all_configs_that_mmdetection_ships():
