@@ -58,15 +58,14 @@ def summary(outcomes: Sequence[Outcome], formats: Sequence[str]) -> list[Table]:
     )
     tables = [Table('Exported and compared', columns, [*rows, _counts('all', every, engines)])]
     refused = Counter((o.family, _short(o.reason)) for o in outcomes if o.step == 'refused')
-    tables.append(_reasons('Refused', refused))
     failed: Counter = Counter()
     for outcome in every:
         reasons = outcome.engines.items() if outcome.engines else [('', outcome.reason)]
         for engine, reason in reasons:
             if reason != AGREES:
                 failed[f'{outcome.family} {engine}'.strip(), _short(reason)] += 1
-    tables.append(_reasons('Without agreement', failed))
-    return tables
+    reasons = {'Refused': refused, 'Without agreement': failed}
+    return tables + [_reasons(title, counts) for title, counts in reasons.items() if counts]
 
 
 def _counts(family: str, outcomes: Sequence[Outcome], engines: Sequence[str]) -> dict[str, Any]:
