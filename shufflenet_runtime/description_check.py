@@ -5,6 +5,7 @@ from typing import Any
 
 from .errors import DataError
 from .precision import FLOAT, PRECISIONS
+from .resizing import INTERPOLATIONS
 
 # more than any image has that fits into memory
 _LARGEST = 32768
@@ -59,6 +60,9 @@ def _check_resize(resize: Any) -> None:
     _require(known, 'resize.rule', f'one of {", ".join(_RULES)}')
     for key in _RULES[rule]:
         _require(_is_size(resize.get(key)), f'resize.{key}', f'a number from 1 to {_LARGEST}')
+    by = resize.get('interpolation', 'bilinear')
+    known = isinstance(by, str) and by in INTERPOLATIONS
+    _require(known, 'resize.interpolation', f'one of {", ".join(INTERPOLATIONS)}')
     if rule == 'crop':
         fits = resize['crop'] <= resize['short']
         _require(fits, 'resize.crop', 'at most resize.short')

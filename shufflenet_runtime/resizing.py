@@ -3,14 +3,16 @@
 ``resize`` of ``deploy.json`` is one of
 
 - ``{"rule": "fit", "long": L, "short": S}``: with ``f = min(L / longer, S / shorter)`` of the sides
-  of the image, each becomes ``int(side * f + 0.5)``, by OpenCV's bilinear interpolation. Boxes are
-  divided by new width / old width and new height / old height.
+  of the image, each becomes ``int(side * f + 0.5)``. Boxes are divided by new width / old width
+  and new height / old height.
 - ``{"rule": "exact", "width": W, "height": H}``: to this size, else the same.
 - ``{"rule": "crop", "short": S, "crop": C}``: the shorter side to S, by Pillow's antialiased
   bilinear interpolation, then the central square of C pixels.
 - ``{"rule": "keep"}``: its size stays.
 - null: the image is used as it is.
 
+``fit`` and ``exact`` have an ``interpolation``: ``bilinear``, which older exports mean that have
+none, or ``bilinear_exact``, which gives the same pixels on every processor. Both are OpenCV's.
 All but ``crop`` may have a ``pad``: the image is then filled up at the right and at the bottom with
 ``values``, three of blue, green and red, to ``width`` and ``height``, or with ``square`` to a
 square, then with ``divisor`` to a multiple of it.
@@ -23,6 +25,8 @@ import numpy as np
 
 from .errors import DataError
 from .packages import require
+
+INTERPOLATIONS = {'bilinear': cv2.INTER_LINEAR, 'bilinear_exact': cv2.INTER_LINEAR_EXACT}
 
 
 def resized_size(width: int, height: int, rule: Mapping[str, Any] | None) -> tuple[int, int]:
@@ -53,7 +57,8 @@ def resize_image(image: np.ndarray, rule: Mapping[str, Any] | None) -> np.ndarra
             f'{size[0]}x{size[1]}.'
         )
     if rule['rule'] != 'keep':
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        how = INTERPOLATIONS[rule.get('interpolation', 'bilinear')]
+        image = cv2.resize(image, size, interpolation=how)
     return _padded(image, rule['pad']) if rule.get('pad') else image
 
 

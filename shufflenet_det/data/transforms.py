@@ -5,12 +5,17 @@ from shufflenet_runtime.jpeg import is_cut_off
 import cv2
 import mmcv
 import numpy as np
+from mmcv.image.geometric import cv2_interp_codes
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
 
 from ..common.errors import DataError
 from .decode import read_image_file
+
+# ``interpolation='bilinear_exact'`` of MMDetection's transforms: OpenCV's bilinear interpolation in
+# whole numbers. Its ``bilinear`` rounds otherwise on ARM, where a detector then finds other scores.
+cv2_interp_codes['bilinear_exact'] = cv2.INTER_LINEAR_EXACT
 
 
 @TRANSFORMS.register_module()

@@ -1,6 +1,8 @@
 """The resize rule of a config's test pipeline; the rules are those of the runtime."""
 from typing import Any
 
+from shufflenet_runtime.resizing import INTERPOLATIONS
+
 from mmcv.image import io as mmcv_io
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmcv.transforms import Pad as MMCVPad
@@ -80,14 +82,16 @@ def _rules(step: object) -> list[dict[str, Any]]:
             )
         return []
     if type(step) in (Resize, MMCVResize):
-        if step.backend != 'cv2' or step.interpolation != 'bilinear' or step.scale is None:
+        known = step.interpolation in INTERPOLATIONS
+        if step.backend != 'cv2' or not known or step.scale is None:
             raise ConfigError(
                 "cannot export: Resize of the test pipeline must have scale, backend='cv2' and "
-                "interpolation='bilinear'."
+                f"interpolation {' or '.join(map(repr, INTERPOLATIONS))}."
             )
+        by = dict(interpolation=step.interpolation)
         if not step.keep_ratio:
-            return [dict(rule='exact', width=step.scale[0], height=step.scale[1])]
-        return [dict(rule='fit', long=max(step.scale), short=min(step.scale))]
+            return [dict(rule='exact', width=step.scale[0], height=step.scale[1]) | by]
+        return [dict(rule='fit', long=max(step.scale), short=min(step.scale)) | by]
     if isinstance(step, (LoadAnnotations, MMDetLoadAnnotations, PackDetInputs)):
         return []
     if type(step) in (Pad, MMCVPad):

@@ -88,7 +88,9 @@ def test_folder_holds_all_that_a_runtime_needs(exported):
     assert about['files'].keys() >= {f for e in ENGINES.values() for f in e.files_of('detector')}
     assert about['kind'] == 'detector' and about['name'] == 'light'
     assert about['labels'] == list(COCO_CLASSES)
-    assert about['resize'] == dict(rule='fit', long=256, short=160)
+    assert about['resize'] == dict(
+        rule='fit', long=256, short=160, interpolation='bilinear_exact'
+    )
     assert about['input'] == dict(
         name='image', dtype='uint8', layout='NCHW', channels='rgb', batch=1, height=None, width=None
     )

@@ -109,7 +109,7 @@ def test_resize_rule_is_what_the_pipeline_does(shape):
     (resize,) = [t for t in cfg.test_dataloader.dataset.pipeline if t['type'] == 'Resize']
     expected = Compose([resize])(dict(img=image, img_shape=shape))['img']
     rule = read_resize(cfg)
-    assert rule == dict(rule='fit', long=500, short=300)
+    assert rule == dict(rule='fit', long=500, short=300, interpolation='bilinear_exact')
     assert (resize_image(image, rule) == expected).all()
     factor = min(500 / max(shape), 300 / min(shape))
     assert expected.shape[:2] == tuple(int(side * factor + 0.5) for side in shape)
@@ -128,8 +128,16 @@ PADS = [
 
 
 @pytest.mark.parametrize('pad', PADS, ids=str)
-@pytest.mark.parametrize('resize', [dict(scale=(320, 200), keep_ratio=True),
-                                    dict(scale=(300, 260), keep_ratio=False), None], ids=str)
+@pytest.mark.parametrize(
+    'resize',
+    [
+        dict(scale=(320, 200), keep_ratio=True),
+        dict(scale=(320, 200), keep_ratio=True, interpolation='bilinear_exact'),
+        dict(scale=(300, 260), keep_ratio=False),
+        None,
+    ],
+    ids=str,
+)
 def test_padded_pixels_are_those_of_the_pipeline(resize, pad):
     cfg = detector_config('light')
     pipeline = cfg.test_dataloader.dataset.pipeline
@@ -152,6 +160,10 @@ def test_padded_pixels_are_those_of_the_pipeline(resize, pad):
     [
         (dict(type='Pad', size_divisor=64, padding_mode='edge'), "padding_mode='edge'"),
         (dict(type='Resize', scale=(100, 100), keep_ratio=True), 'more than once'),
+        (
+            dict(type='Resize', scale=(100, 100), keep_ratio=True, interpolation='area'),
+            "interpolation 'bilinear' or 'bilinear_exact'",
+        ),
         (dict(type='LoadImageFromFile', to_float32=True), 'to_float32'),
         (dict(type='Normalize', mean=[0, 0, 0], std=[1, 1, 1]), 'does not know Normalize of the'),
         (dict(type='NoSuchStep'), 'does not know NoSuchStep of the test pipeline'),

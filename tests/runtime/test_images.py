@@ -25,6 +25,9 @@ def test_resizing_is_that_of_training(shape):
         assert (resize_image(image, rule) == mmcv.imrescale(image, (long, short))).all()
     rule = dict(rule='exact', width=123, height=77)
     assert (resize_image(image, rule) == mmcv.imresize(image, (123, 77))).all()
+    rule['interpolation'] = 'bilinear_exact'
+    expected = mmcv.imresize(image, (123, 77), interpolation='bilinear_exact')
+    assert (resize_image(image, rule) == expected).all()
     assert resize_image(image, None) is image
     for short, crop in ((64, 56), (65, 56), (37, 37)):
         expected = ResizeCenterCrop(short, crop)(torch.from_numpy(image.transpose(2, 0, 1).copy()))

@@ -4,17 +4,19 @@
 _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 data_root = '{{$COCO_DATA_ROOT:data/coco}}/'
 scale = (1000, 600)
+# with the same pixels on every processor, unlike 'bilinear'
+interpolation = 'bilinear_exact'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='Resize', scale=scale, keep_ratio=True, interpolation=interpolation),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='Resize', scale=scale, keep_ratio=True, interpolation=interpolation),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
