@@ -5,10 +5,10 @@ from hashlib import sha256
 from typing import Any
 
 from ..common.config import load_config
-from ..common.errors import ConfigError
+from ..common.errors import ConfigError, first_line
 from ..export.networks import require_boxes
 from ..export.resizing import read_resize
-from ..swap.survey_processes import PACKAGED, first_line, results
+from ..swap.survey_processes import PACKAGED, results
 from .export_outcomes import Outcome
 from .export_trial import family_of, survey_config
 

@@ -28,7 +28,7 @@ from ..common.errors import ConfigError
 from .deformable import TorchvisionDeformConv2d, use_sampling
 from .dense import MapNetwork, PlainDenseDetector
 from .detector import PlainDetector
-from .errors import ExportError
+from .errors import ExportError, tracing
 from .networks import IMAGE, Exportable, random_images
 from .rewrites import Rewrite, rewritten
 from .two_stage import FeatureNetwork, RoINetwork, describe
@@ -137,7 +137,8 @@ def convert(
         shapes.append([example.shape[0] + 1, example.shape[1]])
     with tempfile.TemporaryDirectory() as work, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
-        torch.jit.trace(network, example, check_trace=False).save(f'{work}/model.pt')
+        with tracing('TorchScript, from which ncnn is made'):
+            torch.jit.trace(network, example, check_trace=False).save(f'{work}/model.pt')
         process = subprocess.run(
             [pnnx.EXEC_PATH, 'model.pt', f'fp16={halves:d}', *map(_input_shape, ('', '2'), shapes)],
             cwd=work, capture_output=True, text=True, check=False,

@@ -11,7 +11,7 @@ import torch
 
 from .deformable import use_sampling
 from .dimensions import name_dimensions
-from .errors import ExportError
+from .errors import ExportError, tracing
 from .networks import IMAGE, Exportable, random_images
 from .quantising import quantise_onnx
 from .rewrites import (
@@ -75,7 +75,7 @@ def write(
         # the exporter that follows what the code does is deprecated for one that reads it; this
         # code is written for the first
         warnings.simplefilter('ignore')
-        try:
+        with tracing('ONNX'):
             torch.onnx.export(
                 network,
                 (example,),
@@ -86,8 +86,6 @@ def write(
                 output_names=list(source.outputs),
                 dynamic_axes={IMAGE: dict(source.axes), **_dicts(source.outputs)},
             )
-        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            raise ExportError(f'torch cannot export this network: {error}') from None
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     for rewrite in rewrites:

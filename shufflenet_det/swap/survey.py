@@ -8,12 +8,12 @@ from time import perf_counter
 from mmengine.config import Config
 
 from ..common.config import load_config
-from ..common.errors import ConfigError
+from ..common.errors import ConfigError, first_line
 from ..common.tables import Column, Table
 from . import trial
 from .channels import type_name
 from .levels import SwapError
-from .survey_processes import PACKAGED, first_line, results, workers
+from .survey_processes import PACKAGED, results, workers
 from .swap import plan_swap
 
 _TASKS = 60

@@ -79,9 +79,3 @@ def _quietly(function: Callable[..., Any], *args: Any) -> Any:
     # models hold references to themselves; waiting for the collector takes gigabytes
     gc.collect()
     return result
-
-
-def first_line(error: Exception) -> str:
-    """Type and first line of an error of MMDetection's code, cut where it is long."""
-    text = str(error).strip().splitlines() or ['']
-    return f'{type(error).__name__}: {text[0] or text[-1]}'[:400]

@@ -6,7 +6,8 @@ from shufflenet_det.export.agreement import compare
 from shufflenet_det.export.errors import ExportError
 from shufflenet_det.export.ncnn_writer import convert
 from shufflenet_det.export.ncnn_writer import write as write_ncnn
-from shufflenet_det.export.networks import exportable
+from shufflenet_det.export.networks import Exportable, exportable
+from shufflenet_det.export.onnx_writer import write as write_onnx
 from shufflenet_runtime.engines import ENGINES
 from shufflenet_runtime.errors import EngineError
 from shufflenet_runtime.ncnn_engine import NcnnNetwork
@@ -71,6 +72,27 @@ class Pyramid(nn.Module):
         return upsampled + self.fine(image) if self.added else upsampled
 
 
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.mul(2)
+
+
+class Written(nn.Module):
+    """With a function in Python, as MMDetection has some."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return Doubled.apply(image)
+
+
+class Gathered(nn.Module):
+    """As Libra R-CNN's neck, pooled to a size that depends on the image's."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        size = (image.shape[2] // 2, image.shape[3] // 2)
+        return F.adaptive_max_pool2d(image.float(), size)
+
+
 class Bessel(nn.Module):
     """Something that ncnn does not have."""
 
@@ -93,13 +115,21 @@ def test_an_upsampled_map_has_the_size_of_what_it_is_added_to(tmp_path):
     [
         (Pyramid(added=False), 'would be that of the example image'),
         (Bessel(), 'ncnn has no operator for aten::i0'),
+        (Written(), "TorchScript, .*: RuntimeError: .*'Doubled'.*test the detector with PyTorch"),
     ],
-    ids=['size', 'operator'],
+    ids=['size', 'operator', 'function'],
 )
 def test_what_would_be_wrong_in_ncnn_is_refused(tmp_path, network, message):
     with pytest.raises(ExportError, match=message):
         convert(network, torch.zeros(1, 3, 32, 48), 'image', ['out'], tmp_path / 'a.ncnn.param')
     assert not list(tmp_path.iterdir())
+
+
+def test_what_onnx_has_not_is_refused(tmp_path):
+    axes = {2: 'height', 3: 'width'}
+    source = Exportable('backbone', Gathered(), {'out': {}}, axes, predict=dict)
+    with pytest.raises(ExportError, match='ONNX: .*test the detector with PyTorch'):
+        write_onnx(source, tmp_path, ())
 
 
 def test_what_ncnn_cannot_load_is_an_error(tmp_path):
