@@ -1,5 +1,6 @@
 """Exported folders beside each other: how fast, how large, how good."""
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,13 +10,14 @@ from shufflenet_runtime.network import open_network
 
 import numpy as np
 
-from ..common.errors import ConfigError
+from ..common.errors import ConfigError, DataError
 from ..common.tables import Column, Table
 from ..export.pictures import from_files
 from .engine_networks import random_image
 from .speed import Setting, Size
 from .timing import take_turns, timed
 
+_MARKS = dict(openvino='o', onnxruntime='s', ncnn='^')
 _KINDS = ('detector', 'classifier', 'backbone')
 
 
@@ -26,6 +28,7 @@ def measure_exported(
     threads: int,
     rounds: int,
     warmup: int,
+    metrics: Sequence[Path] = (),
 ) -> list[dict]:
     """Time the networks of exported folders, in turns of one run, in each of their engines.
 
@@ -35,10 +38,12 @@ def measure_exported(
         images: the first of these, resized as each folder has it, in the place of noise.
         threads: of each inference.
         rounds, warmup: as of :func:`.timing.take_turns`.
+        metrics: files of ``tools/test.py`` on these folders, for those that do not say in
+            ``deploy.json`` how good they are.
 
     Returns:
         A row for each size, folder and engine. ``speedup`` is over the fastest network in fp32 of
-        the size.
+        the same checkpoint.
 
     Raises:
         ConfigError: there is nothing to run them on.
@@ -53,6 +58,7 @@ def measure_exported(
         for name in about['engines']
         if name in ENGINES
     }
+    figures = _figures(metrics)
     rows = []
     for size in sizes or [None]:
         inputs = {
@@ -61,31 +67,62 @@ def measure_exported(
         }
         runs = {key: partial(n.run, inputs[key[0]]) for key, n in networks.items()}
         times = take_turns(runs, rounds, warmup)
-        plain = [times[key] for key, n in networks.items() if n.precision == 'fp32']
-        best = min(plain, key=np.median) if plain else None
         for (folder, name), own in times.items():
-            ratios = dict(speedup=best) if best else {}
+            checkpoint = _checkpoint(abouts[folder])
+            plain = [
+                times[key]
+                for key, n in networks.items()
+                if n.precision == 'fp32' and _checkpoint(abouts[key[0]]) == checkpoint
+            ]
+            ratios = dict(speedup=min(plain, key=np.median)) if plain else {}
             shape = inputs[folder].shape[2:]
             setting = Setting(1, shape, threads, networks[folder, name].precision, 'cpu').row()
             row = dict(name=Path(folder).name, engine=name) | setting | timed(own, **ratios)
-            rows.append(row | _about(folder, abouts[folder]['engines'][name]))
+            row['on'] = row['size'] if size else 'an image'
+            figure = figures.get((Path(folder).resolve(), name))
+            rows.append(row | _about(folder, abouts[folder]['engines'][name], figure))
     return rows
+
+
+def _checkpoint(about: Mapping) -> str | None:
+    return (about.get('source') or {}).get('checkpoint_sha256')
+
+
+def _figures(paths: Sequence[Path]) -> dict[tuple[Path, str], float]:
+    """The figure of each file of ``tools/test.py``, by exported folder and engine."""
+    found = {}
+    for path in paths:
+        try:
+            about = json.loads(path.read_text())
+            metrics = about['metrics']
+            if 'error/top1' in metrics:
+                figure = 1 - metrics['error/top1'] / 100
+            else:
+                figure = metrics['coco/bbox_mAP']
+            found[Path(about['checkpoint']).resolve(), about['engine']] = figure
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f'--metrics {path} is no metrics.json that tools/test.py wrote of an exported '
+                f'folder ({type(error).__name__}: {error}).'
+            ) from None
+    return found
 
 
 def _first(images: Sequence[str], about: dict) -> np.ndarray:
     return next(from_files(images, about['resize'], about['input']['channels'])).images
 
 
-def _about(folder: str, engine: dict) -> dict:
+def _about(folder: str, engine: dict, figure: float | None) -> dict:
     size = sum(Path(folder, name).stat().st_size for name in engine['files'])
     loss = engine.get('loss') or {}
-    return dict(megabytes=size / 1e6, figure=loss.get('found'), loss=loss.get('loss'))
+    return dict(megabytes=size / 1e6, figure=loss.get('found', figure), loss=loss.get('loss'))
 
 
 def exported_tables(rows: Sequence[dict]) -> list[Table]:
-    """A table for each size."""
+    """A table for each size; the picture of an image, which each resizes as it must, is one."""
     columns = (
         Column('name', 'exported'),
+        Column('size', 'pixels'),
         Column('engine', 'engine'),
         Column('dtype', 'precision'),
         Column('median', 'ms', '.2f', scale=1e3),
@@ -97,6 +134,44 @@ def exported_tables(rows: Sequence[dict]) -> list[Table]:
     threads = rows[0]['threads']
     how = f'{threads} thread{"s" if threads > 1 else ""}, batch 1'
     return [
-        Table(f'Exported networks: {size}, {how}', columns, [r for r in rows if r['size'] == size])
-        for size in dict.fromkeys(row['size'] for row in rows)
+        Table(f'Exported networks: {on}, {how}', columns, [r for r in rows if r['on'] == on])
+        for on in dict.fromkeys(row['on'] for row in rows)
     ]
+
+
+def plot(rows: Sequence[Mapping], path: Path) -> None:
+    """mAP or accuracy against milliseconds: a colour for each folder, a mark for each engine.
+
+    Raises:
+        ConfigError: no row says how good it is.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in rows if row['figure'] is not None]
+    if not rows:
+        raise ConfigError(
+            '--plot: it is not known how good these networks are. Test them by tools/test.py, and '
+            'name the metrics.json with --metrics.'
+        )
+    figure = Figure(figsize=(7.5, 5), layout='constrained')
+    axes = figure.subplots()
+    colours = {name: f'C{i % 10}' for i, name in enumerate(dict.fromkeys(r['name'] for r in rows))}
+    for row in rows:
+        axes.plot(
+            1e3 * row['median'], row['figure'], _MARKS[row['engine']], color=colours[row['name']],
+            markersize=9, alpha=0.8,
+        )  # fmt: skip
+    for name, colour in colours.items():
+        axes.plot([], [], 'o', color=colour, label=name)
+    for engine, mark in _MARKS.items():
+        axes.plot([], [], mark, color='grey', label=engine)
+    axes.set(
+        xscale='log', xlabel=f'milliseconds an image, {rows[0]["threads"]} thread(s)',
+        ylabel='mAP or top-1 accuracy',
+    )  # fmt: skip
+    axes.xaxis.set_major_formatter('{x:g}')
+    axes.xaxis.set_minor_formatter('{x:g}')
+    axes.grid(alpha=0.3, which='both')
+    figure.legend(loc='outside right upper', fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -92,12 +92,15 @@ def add_detector_options(command: argparse.ArgumentParser) -> None:
 def add_exported_options(command: argparse.ArgumentParser) -> None:
     """The options of ``exported``."""
     add = command.add_argument
-    add('folders', nargs='+', metavar='DIR', help='of tools/export.py, of one network')
+    add('folders', nargs='+', metavar='DIR', help='of tools/export.py')
     add('--size', nargs='+', type=height_and_width, default=[], metavar='N|HxW',
         help='pixels of their input, which is noise then')
     add('--images', nargs='+', default=[], metavar='FILE',
         help='instead: the first of these images, resized as the network wants it')
     add('--threads', type=positive, default=1, help='default %(default)s')
+    add('--metrics', nargs='+', type=Path, default=[], metavar='FILE',
+        help='metrics.json of tools/test.py on these folders: how good they are')
+    add('--plot', type=Path, metavar='FILE', help='draw how good they are against their time')
     _add_report(command)
 
 

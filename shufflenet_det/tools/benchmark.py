@@ -9,6 +9,7 @@ python tools/benchmark.py exported DIR ... [--size HxW ... | --images FILE ...]
 import argparse
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from shufflenet_det.benchmark import engine_speed, exported, speed_report
@@ -67,7 +68,7 @@ def parse_args() -> argparse.Namespace:
     command.set_defaults(run=measure_engines)
 
     command = commands.add_parser(
-        'exported', help='exported folders of one network in several precisions, side by side'
+        'exported', help='exported folders side by side: networks, engines, precisions'
     )
     add_exported_options(command)
     command.set_defaults(run=measure_exported)
@@ -138,18 +139,20 @@ def measure_engines(args: argparse.Namespace) -> None:
 
 def measure_exported(args: argparse.Namespace) -> None:
     rows = exported.measure_exported(
-        args.folders, args.size, args.images, args.threads, args.rounds, args.warmup
+        args.folders, args.size, args.images, args.threads, args.rounds, args.warmup, args.metrics
     )
-    report(args, exported.exported_tables(rows), rows)
+    report(args, exported.exported_tables(rows), rows, exported.plot)
 
 
-def report(args: argparse.Namespace, tables: list, rows: list[dict]) -> None:
+def report(
+    args: argparse.Namespace, tables: list, rows: list[dict], plot: Callable = speed_report.plot
+) -> None:
     about = speed_report.describe_run(rows, dict(rounds=args.rounds, warmup=args.warmup))
     print(speed_report.render(tables, about, args.markdown))
     if args.json:
         speed_report.write_json(args.json, about)
     if 'plot' in args and args.plot:
-        speed_report.plot(rows, args.plot)
+        plot(rows, args.plot)
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 import json
 from pathlib import Path
 
-from shufflenet_det.benchmark.exported import exported_tables, measure_exported
-from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.benchmark.exported import exported_tables, measure_exported, plot
+from shufflenet_det.common.errors import ConfigError, DataError
 from shufflenet_det.common.tables import as_text
 
 import cv2
@@ -51,3 +51,30 @@ def test_folders_are_timed_on_an_image(folders, tmp_path):
 def test_networks_are_timed_on_something(folders):
     with pytest.raises(ConfigError, match='--size or --images'):
         measure_exported(folders, [], [], 1, 2, 1)
+
+
+def test_what_another_tool_measured_is_drawn_against_the_time(folders, tmp_path):
+    written = tmp_path / 'metrics.json'
+    about = dict(checkpoint=folders[0], engine='onnxruntime')
+    for metrics, figure in (({'error/top1': 25.0}, 0.75), ({'coco/bbox_mAP': 0.4}, 0.4)):
+        written.write_text(json.dumps(about | dict(metrics=metrics)))
+        rows = measure_exported(folders, [(20, 30)], [], 1, 2, 1, [written])
+        assert [row['figure'] for row in rows] == [figure, 0.5]
+    plot(rows, tmp_path / 'plots/a.png')
+    assert cv2.imread(str(tmp_path / 'plots/a.png')).std() > 10
+    with pytest.raises(ConfigError, match='not known how good .* --metrics'):
+        plot([row | dict(figure=None) for row in rows], tmp_path / 'b.png')
+    for wrong in ('{', '[]', '{"metrics": {}}'):
+        written.write_text(wrong)
+        with pytest.raises(DataError, match=r'metrics\.json is no metrics\.json that tools/test'):
+            measure_exported(folders, [(20, 30)], [], 1, 2, 1, [written])
+
+
+def test_each_checkpoint_has_its_own_fastest(folders):
+    for folder in folders:
+        path = Path(folder, 'deploy.json')
+        about = json.loads(path.read_text()) | dict(source=dict(checkpoint_sha256=folder))
+        about['engines']['onnxruntime']['precision'] = 'fp32'
+        path.write_text(json.dumps(about))
+    rows = measure_exported(folders, [(20, 30)], [], 1, 2, 1)
+    assert not any('speedup' in row for row in rows)
