@@ -35,19 +35,19 @@ def make_decisive(model: BaseDetector, images: Tensor, seed: int = 0) -> None:
     Raises:
         ConfigError: it cannot be exported.
     """
+    # before anything is computed: heads of another kind have other layers
+    settings = read_dense(model) if is_dense(model) else None
+    if settings is None:
+        read_proposal_settings(model.rpn_head)
+        read_detection_settings(model.roi_head)
     torch.manual_seed(seed)
     model.init_weights()
     _estimate_statistics(model, images)
-    if is_dense(model):
-        settings = read_dense(model)
+    if settings is not None:
         for layer in _last_layers(model.bbox_head):
             _spread(model, layer, images, settings)
         return
-    roi_head, rpn = model.roi_head, model.rpn_head
-    # heads of another kind have other layers
-    read_proposal_settings(rpn)
-    read_detection_settings(roi_head)
-    heads = roi_head.bbox_head
+    rpn, heads = model.rpn_head, model.roi_head.bbox_head
     for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
         _scale(model, head.fc_cls, images, 2.0)
         _scale(model, head.fc_reg, images, 1.0)
