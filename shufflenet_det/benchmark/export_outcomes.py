@@ -7,7 +7,6 @@ from typing import Any
 from shufflenet_runtime.engines import FORMATS
 
 from ..common.tables import Column, Table
-from ..swap.survey_processes import PACKAGED
 
 AGREES = 'agrees'
 
@@ -88,5 +87,5 @@ def _reasons(title: str, counts: Counter) -> Table:
 
 
 def _short(reason: str) -> str:
-    reason = reason.replace(str(PACKAGED), '').replace('\n', ' ')
+    reason = reason.replace('\n', ' ')
     return reason if len(reason) < 200 else reason[:197] + '...'

@@ -26,7 +26,7 @@ from ..export.resizing import read_resize
 from ..export.validation import is_decided
 from ..export.writers import WRITERS
 from ..swap import SwapError, plan_swap
-from ..swap.survey_processes import PACKAGED
+from ..swap.survey_processes import PACKAGED, portable
 from ..swap.trial import build
 from .export_outcomes import AGREES, Outcome
 
@@ -77,7 +77,7 @@ def survey_config(name: str, backbone: str, formats: Sequence[str]) -> Outcome:
         # code of MMDetection: whatever it raises is this config's outcome
         reason = first_line(error)
     return Outcome(
-        **about, step=step, reason=reason[:400], engines=engines, seconds=perf_counter() - start
+        **about, step=step, reason=portable(reason), engines=engines, seconds=perf_counter() - start
     )
 
 

@@ -13,7 +13,7 @@ from ..common.tables import Column, Table
 from . import trial
 from .channels import type_name
 from .levels import SwapError
-from .survey_processes import PACKAGED, results, workers
+from .survey_processes import PACKAGED, portable, results, workers
 from .swap import plan_swap
 
 _TASKS = 60
@@ -70,7 +70,7 @@ def survey_config(name: str, backbone: str) -> Outcome:
     except Exception as error:
         # code of MMDetection: whatever it raises is this config's outcome
         reason = first_line(error)
-    return Outcome(**about, step=step, reason=reason[:400], seconds=perf_counter() - start)
+    return Outcome(**about, step=step, reason=portable(reason), seconds=perf_counter() - start)
 
 
 def _fingerprint(name: str) -> str:
@@ -175,5 +175,5 @@ def _counts(family: str, counts: Counter) -> dict:
 
 
 def _short(reason: str) -> str:
-    reason = reason.replace(str(PACKAGED), '').replace('\n', ' ')
+    reason = reason.replace('\n', ' ')
     return reason if len(reason) < 160 else reason[:157] + '...'

@@ -27,6 +27,11 @@ def shipped_configs() -> list[str]:
     return sorted(n.as_posix() for n in names if '_base_' not in n.parts and n.parts[0] != 'common')
 
 
+def portable(reason: str) -> str:
+    """A reason without the folder of this machine, of not too many letters."""
+    return reason.replace(f'{PACKAGED}/', '')[:400]
+
+
 def workers(jobs: int) -> ProcessPoolExecutor:
     """Processes of one thread each, for code of MMDetection that says much."""
     return ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_start)

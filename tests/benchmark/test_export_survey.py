@@ -36,6 +36,8 @@ def test_a_head_that_the_export_does_not_know_is_refused_by_name():
 def test_a_fragment_has_no_model():
     outcome = survey_config('rtmdet/rtmdet_tta.py', BACKBONE, ['onnx'])
     assert outcome.step == 'no model'
+    # the file of outcomes may go to another machine
+    assert outcome.reason.startswith('configs/rtmdet/rtmdet_tta.py is not')
 
 
 def test_summary_counts_configs_and_forms_by_engine():
