@@ -1,17 +1,13 @@
 """The images on which the range of each value of an int8 network is found."""
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from mmdet.registry import DATASETS
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 
-from ..common.config import innermost_dataset
 from ..common.errors import DataError
+from .dataset_pictures import from_data_set, spread
 from .networks import Exportable
 from .pictures import from_files
 
@@ -43,16 +39,17 @@ def calibration_images(
     if paths:
         found = [p.images for p in from_files(paths, resize, source.description['channels'])]
     else:
-        found = list(_of_data_set(cfg, 'train', source, MOST))
+        found = [p.images for p in from_data_set(cfg, 'train', source, MOST)]
     if len(found) < LEAST:
         raise DataError(
             f'{where} has {len(found)} images to calibrate int8 with, and at least {LEAST} are '
             f'needed, such as the network will see: name a folder of {LEAST} to {MOST} with '
             f'--calibrate.'
         )
-    chosen = [found[i] for i in _spread(len(found), MOST)]
+    chosen = [found[i] for i in spread(len(found), MOST)]
     if paths:
-        _check_kind(where, chosen, list(_of_data_set(cfg, 'val', source, _LOOKED_AT)))
+        usual = [p.images for p in from_data_set(cfg, 'val', source, _LOOKED_AT)]
+        _check_kind(where, chosen, usual)
     return chosen
 
 
@@ -72,29 +69,3 @@ def _is_grey(image: np.ndarray) -> bool:
     first, *others = image[0].astype(np.int16)
     # JPEG's colours are off by some levels even where there is none
     return all(np.abs(first - other).mean() < 1 for other in others)
-
-
-def _of_data_set(cfg: Config, split: str, source: Exportable, most: int) -> Iterator[np.ndarray]:
-    """Some images of a data set of the config, through its test pipeline."""
-    settings = dict(innermost_dataset(cfg.get(f'{split}_dataloader')))
-    if not settings:
-        raise DataError(
-            f'the config has no {split}_dataloader, whose images are needed: name some with '
-            f'--calibrate.'
-        )
-    # validation images come through the pipeline of the export, without a change by chance
-    settings['pipeline'] = innermost_dataset(cfg.test_dataloader)['pipeline']
-    # of a data set that is read, decoded images are no use
-    settings.pop('cache', None)
-    data: BaseDataset = DATASETS.build(settings)
-    # MMDetection's pipelines load BGR, our data sets of images RGB
-    loaded = 'rgb' if source.kind == 'classifier' else 'bgr'
-    flips = source.description['channels'] != loaded
-    for index in _spread(len(data), most):
-        image = data[index]['inputs']
-        yield np.ascontiguousarray((image.flip(0) if flips else image)[None].to(torch.uint8))
-
-
-def _spread(count: int, most: int) -> Sequence[int]:
-    """Indices of all of some things, or of ``most`` of them, evenly spaced."""
-    return list(islice((i * count // min(count, most) for i in range(count)), most))

@@ -26,6 +26,7 @@ from ..evaluation.report import sha256_of, versions
 from ..weights import check_preprocessing
 from .accuracy import Loss, Precision, measure, require_small
 from .calibration import calibration_images
+from .dataset_pictures import validation_pictures
 from .evaluated import ExportedModel
 from .networks import IMAGE, Exportable, exportable, labels_of
 from .onnx_writer import OPSET
@@ -34,6 +35,8 @@ from .resizing import read_resize
 from .validation import Checked, choose_pictures, largest, open_and_check
 from .writers import PACKAGES, WRITERS, require_writer, rewrites_of
 
+# pictures of the validation set in the comparison
+_OWN = 4
 RECORDED = (*ENGINES, *PACKAGES, 'opencv-python-headless', 'opencv-python', 'pillow')
 """Packages whose versions an exported folder records."""
 
@@ -107,7 +110,8 @@ def export(
         checkpoint: path or URL of its weights.
         out: folder to make; it appears when everything in it has been compared.
         formats: names of :data:`shufflenet_runtime.engines.FORMATS`.
-        images: pictures and folders of pictures to compare with; by default rendered scenes.
+        images: pictures and folders of pictures to compare with; by default some of a
+            detector's validation set, where that is there, and rendered scenes.
         backbone_only: whether to export the backbone alone.
         precision: float32 by default.
 
@@ -136,7 +140,11 @@ def export(
     if precision.name == 'int8':
         chosen = calibration_images(cfg, source, resize, precision.calibrate)
     if precision.name == FLOAT:
-        pictures = choose_pictures(source, resize, list(from_files(images, resize, channels)))
+        given = list(from_files(images, resize, channels))
+        own = []
+        if not given and source.kind == 'detector':
+            own = validation_pictures(cfg, source, _OWN)
+        pictures = choose_pictures(source, resize, given, own)
     else:
         expected = measure(model, cfg)
     engines = [FORMATS[name] for name in formats]

@@ -40,12 +40,19 @@ def choose_pictures(
     source: Exportable,
     resize: Mapping[str, Any] | None,
     given: Sequence[ProbeImage] = (),
+    own: Sequence[ProbeImage] = (),
 ) -> list[tuple[ProbeImage, Outputs]]:
     """Pictures for the comparison, with PyTorch's results on each.
 
-    Without given ones these are rendered scenes: landscape, portrait and square. One picture more
-    is plain, and where possible one on which nothing is detected. Scenes on which PyTorch's own
-    detections depend on its rounding are left out.
+    Without given ones these are the own ones and rendered scenes: landscape, portrait and square.
+    One picture more is plain, and where possible one on which nothing is detected. Pictures on
+    which PyTorch's own detections depend on its rounding are left out, but for given ones.
+
+    Args:
+        source: the network.
+        resize: its resize rule.
+        given: pictures that the user names.
+        own: of the validation set of a detector.
 
     Raises:
         ExportError: there is nothing to compare.
@@ -54,7 +61,9 @@ def choose_pictures(
     if given:
         chosen = [(picture, source.predict(picture.images)) for picture in given]
     elif source.kind == 'detector':
-        chosen = [_first_decided(source, rendered(s, resize, channels)) for s in SHAPES]
+        every = [(picture, source.predict(picture.images)) for picture in own]
+        chosen = [pair for pair in every if is_decided(source, pair[0].images, pair[1])]
+        chosen += [_first_decided(source, rendered(s, resize, channels)) for s in SHAPES]
     else:
         rules = [_ANY_SIZE] * len(SHAPES) if source.size is None else [resize]
         pictures = [next(rendered(s, r, channels)) for s, r in zip(SHAPES, rules, strict=False)]

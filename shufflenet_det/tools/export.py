@@ -28,7 +28,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--images', nargs='+', default=[], metavar='FILE',
-        help='images, or folders of images, to compare with; by default rendered scenes',
+        help='images, or folders of images, to compare with (default: some of the validation set, '
+        'where that is there, and rendered scenes)',
     )  # fmt: skip
     parser.add_argument(
         '--precision', choices=PRECISIONS, default=FLOAT,

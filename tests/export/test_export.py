@@ -1,4 +1,5 @@
 """The whole way from a config and a checkpoint to a folder, and all that is refused on it."""
+import copy
 import json
 import sys
 from pathlib import Path
@@ -16,10 +17,14 @@ from shufflenet_det.export import (
     is_exported,
     read_description,
 )
+from shufflenet_det.export.dataset_pictures import validation_pictures
 from shufflenet_det.export.exporting import export
 from shufflenet_det.export.networks import exportable
 from shufflenet_det.export.onnx_writer import write as write_onnx
+from shufflenet_det.export.resizing import read_resize
+from shufflenet_det.export.validation import choose_pictures
 from shufflenet_runtime import Detector
+from shufflenet_runtime.resizing import resize_image
 
 import cv2
 import numpy as np
@@ -151,6 +156,32 @@ def refused(cfg: Config, checkpoint: str | Path, out: Path, error: type, **kwarg
         export(cfg, 'configs/light.py', str(checkpoint), out, **kwargs)
     assert sorted(out.parent.iterdir()) == before
     return str(raised.value)
+
+
+def test_pictures_of_the_validation_set_are_compared_where_they_are_there(cfg, files, tmp_path):
+    source = exportable(random_detector(cfg), None, None)
+    assert validation_pictures(cfg, source, 4) == []
+    own = Config(copy.deepcopy(cfg.to_dict()))
+    annotations = tmp_path / 'val.json'
+    own.val_dataloader.dataset.update(
+        data_root=str(tmp_path), ann_file='val.json', data_prefix=dict(img=str(files))
+    )
+    sizes = ((200, 300), (200, 150))
+    content = dict(
+        images=[
+            dict(id=i, file_name=f'{i}.png', height=h, width=w) for i, (h, w) in enumerate(sizes)
+        ],
+        annotations=[],
+        categories=[dict(id=i, name=name) for i, name in enumerate(COCO_CLASSES)],
+    )
+    annotations.write_text(json.dumps(content))
+    first, second = validation_pictures(own, source, 4)
+    assert (first.name, second.name) == ('0.png 160x240', '1.png 213x160')
+    # the network takes RGB
+    expected = resize_image(cv2.imread(str(files / '0.png')), read_resize(own))[..., ::-1]
+    assert (first.images[0] == expected.transpose(2, 0, 1)).all()
+    chosen = choose_pictures(source, read_resize(own), own=[first, second])
+    assert {'0.png 160x240', 'landscape 160x240'} <= {picture.name for picture, _ in chosen}
 
 
 def test_a_network_that_does_not_agree_is_not_kept(cfg, files, tmp_path, monkeypatch):
