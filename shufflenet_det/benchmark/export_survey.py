@@ -8,7 +8,7 @@ from ..common.config import load_config
 from ..common.errors import ConfigError, first_line
 from ..export.networks import require_boxes
 from ..export.resizing import read_resize
-from ..swap.survey_processes import PACKAGED, results
+from ..swap.survey_processes import PACKAGED, portable, results
 from .export_outcomes import Outcome
 from .export_trial import family_of, survey_config
 
@@ -27,9 +27,9 @@ def form_of(name: str) -> tuple[str, str, str]:
         require_boxes(cfg.model)
         rule = read_resize(cfg)
     except ConfigError as error:
-        return name, family, str(error)[:400]
+        return name, family, portable(str(error))
     except Exception as error:
-        return name, family, first_line(error)
+        return name, family, portable(first_line(error))
     model = _stripped(cfg.model.to_dict())
     # of resizing the kind alone, because pictures have a size of their own here
     shown = repr((sorted(model.items(), key=repr), rule and rule['rule'], cfg.get('default_scope')))

@@ -2,7 +2,6 @@
 import json
 import os
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader
 from ..common.cli import write_atomically
 from ..common.errors import DataError
 from ..common.machine import machine
+from ..common.processes import end_with
 from ..evaluation.report import versions
 from .claims import network_config
 from .records import CURVES, Record, recipe_of
@@ -147,7 +147,7 @@ def train(training: Training, recipe: Path, networks: Path, command: str, parent
     Raises:
         DataError: the run was begun with another recipe.
     """
-    _end_with(parent)
+    end_with(parent)
     torch.set_num_threads(1)
     training.folder.mkdir(parents=True, exist_ok=True)
     with open(training.folder / 'console.log', 'a') as log:
@@ -208,14 +208,3 @@ def error_in_training(model: nn.Module, cfg: Config) -> float:
         batch = model.data_preprocessor(batch)
         wrong += int((model(batch['inputs']).argmax(1) != batch['labels']).sum())
     return 100 * wrong / len(data)
-
-
-def _end_with(parent: int) -> None:
-    """End this process when another one does, so that none trains on unseen after a kill."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

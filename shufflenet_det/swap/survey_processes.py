@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from mmengine.logging import MMLogger
 
+from ..common.processes import end_with
+
 PACKAGED = Path(mmdet.__file__).resolve().parent / '.mim'
 """MMDetection's configs lie here; some name files relative to this folder."""
 
@@ -34,7 +36,9 @@ def portable(reason: str) -> str:
 
 def workers(jobs: int) -> ProcessPoolExecutor:
     """Processes of one thread each, for code of MMDetection that says much."""
-    return ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_start)
+    return ProcessPoolExecutor(
+        jobs, mp_context=get_context('spawn'), initializer=_start, initargs=(os.getpid(),)
+    )
 
 
 def results(
@@ -68,7 +72,8 @@ def results(
         yield from results(function, left, 1, killed)
 
 
-def _start() -> None:
+def _start(parent: int) -> None:
+    end_with(parent)
     os.chdir(PACKAGED)
     # initialisation logs a line for each parameter
     MMLogger.get_instance('survey', log_level='ERROR')

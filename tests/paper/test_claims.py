@@ -155,14 +155,6 @@ def test_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path):
         require_recipe_of_folder(begun, dict(epochs=60, lr=0.2))
 
 
-def test_training_ends_with_the_process_that_started_it():
-    code = (
-        'import time; from shufflenet_det.paper.claims_training import _end_with; '
-        '_end_with(-1); time.sleep(60)'
-    )
-    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 1
-
-
 @pytest.fixture(scope='module')
 def small(tmp_path_factory) -> tuple[Path, Path]:
     """Made-up data and a recipe of seconds."""
