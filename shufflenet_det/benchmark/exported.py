@@ -2,6 +2,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from shufflenet_runtime.description import read_description
@@ -17,6 +18,8 @@ from .engine_networks import random_image
 from .speed import Setting, Size
 from .timing import take_turns, timed
 
+# no grey or black, which are the engines'
+_COLOURS = [f'C{i}' for i in (0, 1, 2, 3, 4, 5, 6, 8, 9)]
 _MARKS = dict(openvino='o', onnxruntime='s', ncnn='^')
 _KINDS = ('detector', 'classifier', 'backbone')
 
@@ -146,6 +149,7 @@ def plot(rows: Sequence[Mapping], path: Path) -> None:
         ConfigError: no row says how good it is.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     rows = [row for row in rows if row['figure'] is not None]
     if not rows:
@@ -155,7 +159,8 @@ def plot(rows: Sequence[Mapping], path: Path) -> None:
         )
     figure = Figure(figsize=(7.5, 5), layout='constrained')
     axes = figure.subplots()
-    colours = {name: f'C{i % 10}' for i, name in enumerate(dict.fromkeys(r['name'] for r in rows))}
+    names = dict.fromkeys(row['name'] for row in rows)
+    colours = dict(zip(names, cycle(_COLOURS), strict=False))
     for row in rows:
         axes.plot(
             1e3 * row['median'], row['figure'], _MARKS[row['engine']], color=colours[row['name']],
@@ -164,14 +169,16 @@ def plot(rows: Sequence[Mapping], path: Path) -> None:
     for name, colour in colours.items():
         axes.plot([], [], 'o', color=colour, label=name)
     for engine, mark in _MARKS.items():
-        axes.plot([], [], mark, color='grey', label=engine)
+        axes.plot([], [], mark, color='black', fillstyle='none', label=engine)
+    threads = rows[0]['threads']
     axes.set(
-        xscale='log', xlabel=f'milliseconds an image, {rows[0]["threads"]} thread(s)',
-        ylabel='mAP or top-1 accuracy',
+        xscale='log', ylabel='mAP or top-1 accuracy',
+        xlabel=f'milliseconds an image, {threads} thread{"s" if threads > 1 else ""}',
     )  # fmt: skip
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter('{x:g}')
-    axes.xaxis.set_minor_formatter('{x:g}')
-    axes.grid(alpha=0.3, which='both')
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
     figure.legend(loc='outside right upper', fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
