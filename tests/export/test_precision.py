@@ -2,6 +2,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError, DataError
@@ -109,6 +110,17 @@ def test_16_bits_are_told_to_the_engine(cfg, checkpoint, tmp_path, precision):
     assert isinstance(loss, Loss) and loss.expected.images == 20
     assert Classifier(out, threads=1).precision == precision
     assert 1e-5 < difference(cfg, out) < dict(bf16=0.05, fp16=0.01)[precision]
+    # weights alone have 16 bits
+    constants = [
+        layer.find('data').attrib
+        for layer in ElementTree.parse(out / 'model.xml').iter('layer')
+        if layer.get('type') == 'Const'
+    ]
+    bytes_of = {
+        kind: sum(int(c['size']) for c in constants if c['element_type'] == kind)
+        for kind in ('f16', 'f32')
+    }
+    assert bytes_of['f16'] > 10 * bytes_of['f32'] > 0
 
 
 def test_int8_of_openvino(cfg, checkpoint, tmp_path):
