@@ -7,6 +7,7 @@ from typing import Any
 from shufflenet_runtime.engines import FORMATS
 
 from ..common.tables import Column, Table
+from ..swap.outcomes import short
 
 AGREES = 'agrees'
 
@@ -56,13 +57,13 @@ def summary(outcomes: Sequence[Outcome], formats: Sequence[str]) -> list[Table]:
         *(Column(engine, f'agree in {engine}', 'd') for engine in engines),
     )
     tables = [Table('Exported and compared', columns, [*rows, _counts('all', every, engines)])]
-    refused = Counter((o.family, _short(o.reason)) for o in outcomes if o.step == 'refused')
+    refused = Counter((o.family, short(o.reason)) for o in outcomes if o.step == 'refused')
     failed: Counter = Counter()
     for outcome in every:
         reasons = outcome.engines.items() if outcome.engines else [('', outcome.reason)]
         for engine, reason in reasons:
             if reason != AGREES:
-                failed[f'{outcome.family} {engine}'.strip(), _short(reason)] += 1
+                failed[f'{outcome.family} {engine}'.strip(), short(reason)] += 1
     reasons = {'Refused': refused, 'Without agreement': failed}
     return tables + [_reasons(title, counts) for title, counts in reasons.items() if counts]
 
@@ -84,8 +85,3 @@ def _reasons(title: str, counts: Counter) -> Table:
         for (family, reason), number in sorted(counts.items(), key=lambda r: (-r[1], r[0]))
     ]
     return Table(title, columns, rows)
-
-
-def _short(reason: str) -> str:
-    reason = reason.replace('\n', ' ')
-    return reason if len(reason) < 200 else reason[:197] + '...'

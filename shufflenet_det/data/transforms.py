@@ -1,6 +1,7 @@
 """Transforms that MMDetection lacks."""
 from shufflenet_runtime.images import reason_of, say_if_dark, why_unreadable
 from shufflenet_runtime.jpeg import is_cut_off
+from shufflenet_runtime.resizing import INTERPOLATIONS
 
 import cv2
 import mmcv
@@ -15,7 +16,7 @@ from .decode import read_image_file
 
 # ``interpolation='bilinear_exact'`` of MMDetection's transforms: OpenCV's bilinear interpolation in
 # whole numbers. Its ``bilinear`` rounds otherwise on ARM, where a detector then finds other scores.
-cv2_interp_codes['bilinear_exact'] = cv2.INTER_LINEAR_EXACT
+cv2_interp_codes['bilinear_exact'] = INTERPOLATIONS['bilinear_exact']
 
 
 @TRANSFORMS.register_module()

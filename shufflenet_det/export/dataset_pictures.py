@@ -1,4 +1,5 @@
 """Pictures of the data sets of a config, as its network gets them."""
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -8,6 +9,7 @@ import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from ..common.config import innermost_dataset
 from ..common.errors import DataError
@@ -56,14 +58,17 @@ def from_data_set(cfg: Config, split: str, source: Exportable, most: int) -> Ite
 def validation_pictures(cfg: Config, source: Exportable, most: int) -> list[ProbeImage]:
     """Some images of a detector's validation set, none where this is not on the machine.
 
-    Raises:
-        DataError: it is there in part.
+    A set that cannot be read is said, and no error: an export does not need it.
     """
     settings = innermost_dataset(cfg.get('val_dataloader'))
     annotations = settings.get('ann_file')
     if not annotations or not Path(settings.get('data_root') or '', annotations).is_file():
         return []
-    return list(from_data_set(cfg, 'val', source, most))
+    try:
+        return list(from_data_set(cfg, 'val', source, most))
+    except DataError as error:
+        print_log(f'not compared on the validation set: {error}', 'current', logging.WARNING)
+        return []
 
 
 def spread(count: int, most: int) -> Sequence[int]:

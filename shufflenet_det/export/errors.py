@@ -15,9 +15,12 @@ def tracing(form: str) -> Iterator[None]:
 
     Raises:
         ExportError: names what torch did not know, whatever error it raised.
+        OSError, MemoryError: as they are, because they are not about the network.
     """
     try:
         yield
+    except (OSError, MemoryError):
+        raise
     except Exception as error:
         raise ExportError(
             f'torch cannot write this network as {form}: {first_line(error)} '

@@ -75,3 +75,9 @@ def collect(
 
 def _line(outcome: Any) -> str:
     return json.dumps(asdict(outcome)) + '\n'
+
+
+def short(reason: str) -> str:
+    """A reason on one line of a table."""
+    reason = reason.replace('\n', ' ')
+    return reason if len(reason) < 200 else reason[:197] + '...'

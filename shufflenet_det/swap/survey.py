@@ -13,6 +13,7 @@ from ..common.tables import Column, Table
 from . import trial
 from .channels import type_name
 from .levels import SwapError
+from .outcomes import short
 from .survey_processes import PACKAGED, portable, results, workers
 from .swap import plan_swap
 
@@ -151,7 +152,7 @@ def summary(outcomes: list[Outcome]) -> list[Table]:
         Column('failed', 'failed after the swap', 'd'),
         Column('done', 'built, trained a step and predicted after it', 'd'),
     )
-    reasons = Counter((o.step, _short(o.reason)) for o in outcomes if o.reason)
+    reasons = Counter((o.step, short(o.reason)) for o in outcomes if o.reason)
     why = Table(
         'Why not',
         (Column('step', 'step'), Column('configs', 'configs', 'd'), Column('reason', 'reason')),
@@ -172,8 +173,3 @@ def _counts(family: str, counts: Counter) -> dict:
         built=sum(counts[step] for step in ('refused', 'failed', 'done')),
         **{step: counts[step] for step in ('refused', 'failed', 'done')},
     )
-
-
-def _short(reason: str) -> str:
-    reason = reason.replace('\n', ' ')
-    return reason if len(reason) < 160 else reason[:157] + '...'

@@ -13,6 +13,7 @@ from shufflenet_det.export import (
     EngineError,
     ExportedModel,
     ExportError,
+    dataset_pictures,
     exporting,
     is_exported,
     read_description,
@@ -158,7 +159,9 @@ def refused(cfg: Config, checkpoint: str | Path, out: Path, error: type, **kwarg
     return str(raised.value)
 
 
-def test_pictures_of_the_validation_set_are_compared_where_they_are_there(cfg, files, tmp_path):
+def test_pictures_of_the_validation_set_are_compared_where_they_are_there(
+    cfg, files, tmp_path, monkeypatch
+):
     source = exportable(random_detector(cfg), None, None)
     assert validation_pictures(cfg, source, 4) == []
     own = Config(copy.deepcopy(cfg.to_dict()))
@@ -182,6 +185,11 @@ def test_pictures_of_the_validation_set_are_compared_where_they_are_there(cfg, f
     assert (first.images[0] == expected.transpose(2, 0, 1)).all()
     chosen = choose_pictures(source, read_resize(own), own=[first, second])
     assert {'0.png 160x240', 'landscape 160x240'} <= {picture.name for picture, _ in chosen}
+    own.val_dataloader.dataset.data_prefix = dict(img=str(tmp_path / 'elsewhere'))
+    said = []
+    monkeypatch.setattr(dataset_pictures, 'print_log', lambda text, *_: said.append(text))
+    assert validation_pictures(own, source, 4) == []
+    assert said[0].startswith('not compared on the validation set: image folder not found')
 
 
 def test_a_network_that_does_not_agree_is_not_kept(cfg, files, tmp_path, monkeypatch):
