@@ -122,12 +122,15 @@ def detector_runs(
                 runs[name, engine] = engine_run(source, engine, images, place(), threads)
     for engine in engines:
         if engine in ENGINES_OF_PEER:
-            runs[PEER, engine] = _peer_run(size, engine, place(), threads)
+            runs[PEER, engine] = peer_run(size, engine, place(), threads)
     return runs
 
 
-def _peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
-    """torchvision's detector, which takes an image of float32, exported as its documents say."""
+def peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
+    """torchvision's detector, which takes an image of float32, exported as its documents say.
+
+    The files go into the folder, for one of :data:`ENGINES_OF_PEER`.
+    """
     detector = find_torchvision(PEER)
     model = detector.build(size).eval()
     (image,), _ = detector.batch(size, 1, 'cpu')

@@ -1,5 +1,6 @@
 """Exported folders beside each other: how fast, how large, how good."""
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import cycle
@@ -14,9 +15,9 @@ import numpy as np
 from ..common.errors import ConfigError, DataError
 from ..common.tables import Column, Table
 from ..export.pictures import from_files
-from .engine_networks import random_image
+from .engine_networks import ENGINES_OF_PEER, PEER, peer_run, random_image
 from .speed import Setting, Size
-from .timing import take_turns, timed
+from .timing import Call, take_turns, timed
 
 # no grey or black, which are the engines'
 _COLOURS = [f'C{i}' for i in (0, 1, 2, 3, 4, 5, 6, 8, 9)]
@@ -32,6 +33,7 @@ def measure_exported(
     rounds: int,
     warmup: int,
     metrics: Sequence[Path] = (),
+    peer: bool = False,
 ) -> list[dict]:
     """Time the networks of exported folders, in turns of one run, in each of their engines.
 
@@ -43,6 +45,8 @@ def measure_exported(
         rounds, warmup: as of :func:`.timing.take_turns`.
         metrics: files of ``tools/test.py`` on these folders, for those that do not say in
             ``deploy.json`` how good they are.
+        peer: time torchvision's smallest Faster R-CNN, too, with random weights, on an image of as
+            many pixels as the first folder gets.
 
     Returns:
         A row for each size, folder and engine. ``speedup`` is over the fastest network in fp32 of
@@ -69,8 +73,14 @@ def measure_exported(
             for folder, about in abouts.items()
         }
         runs = {key: partial(n.run, inputs[key[0]]) for key, n in networks.items()}
-        times = take_turns(runs, rounds, warmup)
-        for (folder, name), own in times.items():
+        shape = inputs[folders[0]].shape[2:]
+        on = dict(on='x'.join(map(str, size)) if size else 'an image')
+        with tempfile.TemporaryDirectory() as place:
+            engines = [name for _, name in networks] if peer else []
+            peers = _peers(shape, engines, Path(place), threads)
+            runs |= {(PEER, engine): run for engine, (run, _) in peers.items()}
+            times = take_turns(runs, rounds, warmup)
+        for (folder, name), network in networks.items():
             checkpoint = _checkpoint(abouts[folder])
             plain = [
                 times[key]
@@ -78,13 +88,35 @@ def measure_exported(
                 if n.precision == 'fp32' and _checkpoint(abouts[key[0]]) == checkpoint
             ]
             ratios = dict(speedup=min(plain, key=np.median)) if plain else {}
-            shape = inputs[folder].shape[2:]
-            setting = Setting(1, shape, threads, networks[folder, name].precision, 'cpu').row()
-            row = dict(name=Path(folder).name, engine=name) | setting | timed(own, **ratios)
-            row['on'] = row['size'] if size else 'an image'
+            setting = Setting(1, inputs[folder].shape[2:], threads, network.precision, 'cpu').row()
+            row = dict(name=Path(folder).name, engine=name) | setting | on
+            row |= timed(times[folder, name], **ratios)
             figure = figures.get((Path(folder).resolve(), name))
             rows.append(row | _about(folder, abouts[folder]['engines'][name], figure))
+        for name, (_, megabytes) in peers.items():
+            setting = Setting(1, shape, threads, 'fp32', 'cpu').row()
+            row = dict(name=PEER, engine=name) | setting | on | timed(times[PEER, name])
+            rows.append(row | dict(megabytes=megabytes, figure=None, loss=None))
     return rows
+
+
+def _peers(
+    shape: Size, engines: Sequence[str], place: Path, threads: int
+) -> dict[str, tuple[Call, float]]:
+    """torchvision's detector in those of the engines that have it: what runs it, its megabytes."""
+    found = {}
+    for engine in dict.fromkeys(engines):
+        if engine in ENGINES_OF_PEER:
+            folder = place / engine
+            folder.mkdir()
+            run = peer_run(shape, engine, folder, threads)
+            # OpenVINO's is made out of ONNX's, which lies beside it
+            model = folder / ENGINES[engine].model
+            parts = [path for path in folder.iterdir() if path.stem == model.stem]
+            if engine == 'openvino':
+                parts = [path for path in parts if path.suffix != '.onnx']
+            found[engine] = run, sum(path.stat().st_size for path in parts) / 1e6
+    return found
 
 
 def _checkpoint(about: Mapping) -> str | None:

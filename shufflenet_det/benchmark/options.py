@@ -100,6 +100,8 @@ def add_exported_options(command: argparse.ArgumentParser) -> None:
     add('--threads', type=positive, default=1, help='default %(default)s')
     add('--metrics', nargs='+', type=Path, default=[], metavar='FILE',
         help='metrics.json of tools/test.py on these folders: how good they are')
+    add('--peer', action='store_true',
+        help="beside torchvision's smallest Faster R-CNN, with random weights")
     add('--plot', type=Path, metavar='FILE', help='draw how good they are against their time')
     _add_report(command)
 

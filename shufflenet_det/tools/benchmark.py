@@ -139,8 +139,9 @@ def measure_engines(args: argparse.Namespace) -> None:
 
 def measure_exported(args: argparse.Namespace) -> None:
     rows = exported.measure_exported(
-        args.folders, args.size, args.images, args.threads, args.rounds, args.warmup, args.metrics
-    )
+        args.folders, args.size, args.images, args.threads, args.rounds, args.warmup,
+        args.metrics, args.peer,
+    )  # fmt: skip
     report(args, exported.exported_tables(rows), rows, exported.plot)
 
 

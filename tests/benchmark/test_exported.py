@@ -78,3 +78,12 @@ def test_each_checkpoint_has_its_own_fastest(folders):
         path.write_text(json.dumps(about))
     rows = measure_exported(folders, [(20, 30)], [], 1, 2, 1)
     assert not any('speedup' in row for row in rows)
+
+
+def test_torchvisions_detector_takes_turns_in_the_same_engines(folders):
+    rows = measure_exported(folders, [(64, 96)], [], 1, 2, 1, peer=True)
+    (peer,) = [row for row in rows if row['name'].startswith('torchvision:')]
+    assert peer['engine'] == 'onnxruntime' and peer['size'] == '64x96' and peer['median'] > 0
+    # its 19.4 million parameters in float32
+    assert 70 < peer['megabytes'] < 90
+    assert 'torchvision' in as_text(exported_tables(rows))
