@@ -10,6 +10,7 @@ from .comparison_nets import ResNetLike, ResNeXtLike, VGGLike, XceptionLike
 from .deploy import DeployConv2d, switch_to_deploy
 from .extra_levels import ExtraLevels
 from .light_fpn import LightFPN
+from .light_head import LightRTMDetHead
 from .light_rpn import LightRPNHead
 from .mobilenet_v1 import MobileNetV1
 from .roi_extractor import FP32SingleRoIExtractor
@@ -33,6 +34,7 @@ __all__ = [
     'ImageClassifier',
     'LightFPN',
     'LightRPNHead',
+    'LightRTMDetHead',
     'LinearHead',
     'MobileNetV1',
     'OriginalHead',

@@ -13,7 +13,7 @@ from ..common.errors import ConfigError
 from ..models import backbones
 from .bases import is_mixed
 
-DEFAULT_BASE = CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py'
+DEFAULT_BASE = CONFIGS / 'rtmdet' / 'rtmdet_shufflenet-v1-0.5x-g3_light_coco-320.py'
 SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
 BATCH = 8
 # from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
@@ -111,14 +111,15 @@ def require_heads(base: Config, path: str) -> None:
 def _optimisation(base: Config) -> str:
     """Code that sets the optimiser and its rate for ``BATCH`` images a step.
 
-    ShuffleNets under SGD get AdamW, because a few hundred steps are too few for SGD. Other
-    networks keep their optimiser; its rate follows the batch, linearly for SGD, by the root for
-    Adam, whose steps have a length that does not depend on the gradient's.
+    ShuffleNets under SGD get AdamW, because a few hundred steps are too few for SGD, and so do
+    those whose config has a rate for it. Other networks keep their optimiser; its rate follows the
+    batch, linearly for SGD, by the root for Adam, whose steps have a length that does not depend on
+    the gradient's.
     """
     wrapper = base.optim_wrapper
     optimizer = wrapper.get('optimizer') or {}
     adaptive = 'adam' in str(optimizer.get('type')).lower()
-    if _is_ours(base) and not adaptive:
+    if _is_ours(base) and ('small_data_rate' in base or not adaptive):
         rate = base.get('small_data_rate', SAFE_RATE)
         return (
             f'learning_rate = {rate}  # for {BATCH} images a step\n'

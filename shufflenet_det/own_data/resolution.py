@@ -73,7 +73,7 @@ def resize(cfg: Config, size: int, path: str) -> None:
     if in_grid and now[0] == now[1] and size % _STRIDE:
         below = size // _STRIDE * _STRIDE
         raise ConfigError(
-            f'--size {size}: {path} pads images to squares of {now[1]} pixels, which must be a '
+            f'--size {size}: {path} makes squares of {now[1]} pixels of images, and they must be a '
             f'multiple of {_STRIDE}: give {below} or {below + _STRIDE}.'
         )
     factor = size / now[1]

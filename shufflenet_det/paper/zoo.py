@@ -115,13 +115,16 @@ def input_shape(cfg: Config) -> tuple[int, int]:
     """Height and width in pixels at which a model is counted.
 
     Of a classifier, what it is tested on. Of a detector, what a 4:3 image, as most of COCO are,
-    becomes at the short side that it is tested at.
+    becomes at the short side that it is tested at, or what every image becomes.
     """
     for transform in reversed(cfg.test_dataloader.dataset.pipeline):
         side = transform.get('crop') or transform.get('size')
         if side:
             return side, side
         if 'scale' in transform:
+            if not transform.get('keep_ratio', False):
+                width, height = transform.scale
+                return height, width
             side = min(transform.scale)
             return side, side * 4 // 3
     raise ConfigError(f'{cfg.filename}: its test pipeline does not say the size of the images.')

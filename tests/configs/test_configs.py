@@ -13,25 +13,29 @@ from torch import nn
 
 from ..conftest import ROOT
 
-CONFIGS = sorted(
-    p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts and 'faster' in p.name
+DETECTORS = sorted(
+    p
+    for p in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in p.parts and p.name.startswith(('faster', 'rtmdet'))
 )
+CONFIGS = [p for p in DETECTORS if p.name.startswith('faster')]
 
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT / 'configs').as_posix()
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
+@pytest.mark.parametrize('path', DETECTORS, ids=name_of)
 def test_config_trains_and_predicts(path: Path):
     cfg = Config.fromfile(path)
     assert len(path.read_text().splitlines()) <= 40
-    # as small as the network allows: the test is of the wiring
-    cfg.model.train_cfg.rcnn.sampler.num = 8
-    cfg.model.test_cfg.rpn.max_per_img = 8
+    if 'roi_head' in cfg.model:
+        # as small as the network allows: the test is of the wiring
+        cfg.model.train_cfg.rcnn.sampler.num = 8
+        cfg.model.test_cfg.rpn.max_per_img = 8
     model = MODELS.build(cfg.model)
     model.init_weights()
-    num_classes = cfg.model.roi_head.bbox_head.num_classes
+    num_classes = cfg.model.get('roi_head', cfg.model).bbox_head.num_classes
     inputs = demo_mm_inputs(1, [[3, 96, 128]], num_items=[2], num_classes=num_classes)
 
     model.train()
@@ -61,6 +65,8 @@ def test_configs_are_found():
         for resolution in (300, 600):
             name = f'faster-rcnn_shufflenet-v1-{width}-g3_light_2x_coco-{resolution}.py'
             assert f'faster_rcnn/{name}' in names
+        name = f'rtmdet_shufflenet-v1-{width}-g3_light_coco-320.py'
+        assert ROOT / 'configs' / 'rtmdet' / name in DETECTORS
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)

@@ -43,6 +43,13 @@ HEADS = {
         loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True),
         loss_bbox=dict(type='GIoULoss'),
     ),
+    'light': dict(
+        type='LightRTMDetHead', **_STACKED, with_objectness=False, bbox_coder=_DISTANCES,
+        norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
+        anchor_generator=dict(type='MlvlPointGenerator', offset=0, strides=list(STRIDES)),
+        loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True),
+        loss_bbox=dict(type='GIoULoss'),
+    ),
     'ssd': dict(
         type='SSDHead', num_classes=CLASSES, in_channels=(16, 16, 16), bbox_coder=_DELTAS,
         anchor_generator=dict(

@@ -26,9 +26,9 @@ from torch import Tensor
 from .detectors import picture
 from .one_stage import HEADS, build, detector_cfg
 
-# RTMDet: norms of several levels on one convolution; PAA: the most that follows a network; SSD:
-# softmax, and levels that begin where others end
-QUICK = ('rtmdet', 'paa')
+# light: norms of several levels on one convolution, and what prepare_data.py takes; PAA: the most
+# that follows a network
+QUICK = ('light', 'paa')
 WITHOUT_NCNN = {
     'tood': 'its network asks for the places of its maps',
     'yolof': 'its network takes maps of classes apart',

@@ -94,7 +94,7 @@ def test_a_base_that_needs_nothing_is_inherited_as_it_is(photos, tmp_path):
     assert DEFAULT_BASE.name in (tmp_path / 'own' / 'config.py').read_text()
     base = load_config(str(DEFAULT_BASE))
     before = base.to_dict()
-    adapted(base, 'base.py', size=600)
+    adapted(base, 'base.py', size=640)
     assert base.to_dict() == before
 
 

@@ -47,8 +47,7 @@ def test_schedule_is_sized_to_the_images(images, steps, expected):
 def test_config_trains_on_the_data_wherever_both_are_moved(photos, tmp_path):
     prepare(photos, labels(photos), tmp_path / 'own', steps=30)
     cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
-    assert cfg.model.roi_head.bbox_head.num_classes == 2
-    assert cfg.model.train_cfg.rcnn.sampler.num == 32
+    assert cfg.model.bbox_head.num_classes == 2
     assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.train_cfg.max_epochs == 30
     assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 48
@@ -101,6 +100,7 @@ def test_other_bases(photos, tmp_path, monkeypatch):
     prepare(photos, labels(photos), tmp_path / 'fpn', base=FPN)
     cfg = Config.fromfile(tmp_path / 'fpn' / 'config.py')
     assert cfg.model.roi_head.bbox_head.num_classes == 2
+    assert cfg.model.train_cfg.rcnn.sampler.num == 32
     assert cfg.model.neck.type == 'FPN'
     name = 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py'
     prepare(photos, labels(photos), tmp_path / 'cascade', base=name)
@@ -154,7 +154,7 @@ def test_epochs_that_a_base_names_move_with_the_schedule(photos, tmp_path, epoch
 
 
 # heads without batch norm diverge at the rate of the others
-@pytest.mark.parametrize(('base', 'rate'), [(None, 0.005), (LIGHT, 0.005), (FPN, 0.001)])
+@pytest.mark.parametrize(('base', 'rate'), [(None, 0.003), (LIGHT, 0.005), (FPN, 0.001)])
 def test_rate_of_our_detectors(base, rate, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     cfg = prepare(photos, labels(photos), tmp_path / 'own', base=base).config

@@ -2,7 +2,7 @@
 import runpy
 from pathlib import Path
 
-from shufflenet_det.common.config import load_config
+from shufflenet_det.common.config import CONFIGS, load_config
 from shufflenet_det.weights.public_files import public_files
 
 import pytest
@@ -15,6 +15,7 @@ from ..weights.public import keep, stand_in
 from .files import BOXES, labels, write_images
 
 NAME = 'shufflenet://authors-0.5x-g8'
+C4 = str(CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py')
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def run(monkeypatch, *arguments: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize('base', [None, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'])
+@pytest.mark.parametrize('base', [None, C4, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'])
 def test_the_config_starts_from_the_name(base, arguments, tmp_path, monkeypatch, capsys):
     more = ['--base', base] if base else []
     assert run(monkeypatch, *arguments, '--pretrained', NAME, *more) is None
@@ -48,10 +49,12 @@ def test_the_config_starts_from_the_name(base, arguments, tmp_path, monkeypatch,
     model.init_weights()
     state = CheckpointLoader.load_checkpoint(NAME)['state_dict']
     parts = {'backbone.': model.backbone}
-    if base is None:
-        parts['backbone.layers.2.'] = model.roi_head.shared_head
+    if base in (None, C4):
         # as the configs of this package do with what SHUFFLENET_PRETRAINED names
-        assert model.backbone.norm_eval and model.roi_head.shared_head.norm_eval
+        assert model.backbone.norm_eval
+    if base == C4:
+        parts['backbone.layers.2.'] = model.roi_head.shared_head
+        assert model.roi_head.shared_head.norm_eval
     for prefix, part in parts.items():
         for name, tensor in part.state_dict().items():
             assert torch.equal(tensor, state[prefix + name])

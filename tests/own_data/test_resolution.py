@@ -1,12 +1,13 @@
 """``--size``: what a config has in pixels changes by one factor."""
+from shufflenet_det.common.config import CONFIGS
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.report import resolution_of
 from shufflenet_det.own_data.bases import load_base
-from shufflenet_det.own_data.config import DEFAULT_BASE
 from shufflenet_det.own_data.resolution import walk
 
 import pytest
 
+C4 = str(CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py')
 RTMDET = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 YOLOX = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
 DETR = 'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py'
@@ -48,7 +49,7 @@ def test_training_at_other_sizes_than_testing_keeps_the_proportion():
 
 
 def test_images_of_any_proportion():
-    base, cfg = load_base(str(DEFAULT_BASE), 600)
+    base, cfg = load_base(C4, 600)
     assert resolution_of(base) == [500, 300] and resolution_of(cfg) == [1000, 600]
     assert cfg.model == base.model
     _, cfg = load_base('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', 320)
@@ -68,7 +69,7 @@ def test_sizes_to_choose_from_and_crops():
 @pytest.mark.parametrize(
     ('base', 'size', 'message'),
     [
-        (RTMDET, 300, '--size 300: .* squares of 640 pixels.*: give 288 or 320'),
+        (RTMDET, 300, '--size 300: .* squares of 640 pixels of images.*: give 288 or 320'),
         (RTMDET, 16, 'give 32 pixels or more'),
         ('mmdet::ssd/ssd300_coco.py', 320, 'levels and anchors of .* are made for 300x300'),
         ('mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py', 320, 'resizes no images'),

@@ -146,6 +146,7 @@ def test_entry_of_a_config_that_is_gone_goes(folder, monkeypatch):
     [
         ('faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_c4_2x_coco-300.py', DETECTOR_SHAPES[300]),
         ('faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py', DETECTOR_SHAPES[600]),
+        ('rtmdet/rtmdet_shufflenet-v1-1x-g3_light_coco-320.py', (320, 320)),
         ('imagenet/alexnet_in1k.py', (224, 224)),
         ('sample/shufflenet-v1-0.5x-g3_sample.py', (64, 64)),
     ],
