@@ -15,7 +15,7 @@ from ..common.config import load_config
 from ..common.config_differences import plain
 from ..common.config_writing import write_config
 from ..common.errors import ConfigError, DataError, shorten
-from ..evaluation.report import resolution_of
+from ..evaluation.report import resolution_of, squeezed_to
 from .bases import adapted
 from .check import ImageFolder, match
 from .choice import check_apart, choose, only, remarks
@@ -107,7 +107,8 @@ def prepare(
         raise ConfigError('--val-annotations: a data set that divides itself takes none, nor does '
                           'a data.yaml, which has a `val` for it.')  # fmt: skip
     folder = ImageFolder(data.images, data.folders)
-    resolution = resolution_of(base_config)
+    # of an image that is squeezed something is left, however narrow it is
+    resolution = None if squeezed_to(base_config) else resolution_of(base_config)
     train, notes = _checked(data.train, folder, mend, source, resolution)
     notes += [*data.notes, *(f'images left out: {reason}' for reason in folder.left_out)]
     val: list[AnnotatedImage] = []

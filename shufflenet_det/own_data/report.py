@@ -4,7 +4,7 @@ from statistics import median
 
 from terminaltables import AsciiTable
 
-from ..evaluation.report import resolution_of
+from ..evaluation.report import resolution_of, squeezed_to
 from .preparation import Prepared
 from .records import AnnotatedImage
 from .split import classes_in
@@ -39,11 +39,14 @@ def _counted(picture: AnnotatedImage) -> list:
 
 
 def _sizes(prepared: Prepared) -> str:
-    resolution = resolution_of(prepared.config)
+    resolution, square = resolution_of(prepared.config), squeezed_to(prepared.config)
     sides, areas = [], []
     for picture in [*prepared.train, *prepared.val]:
         long, short = max(picture.size), min(picture.size)
         scale = min(resolution[0] / long, resolution[1] / short) if resolution else 1
+        if square:
+            # of the sides of a square of the same area
+            scale = (square[0] * square[1] / (long * short)) ** 0.5
         for box in _counted(picture):
             area = box.bbox[2] * box.bbox[3]
             sides.append((area**0.5, area**0.5 * scale))
@@ -56,8 +59,9 @@ def _sizes(prepared: Prepared) -> str:
         f'{median(side for side, _ in sides):.0f} pixels a side'
     )
     if resolution:
-        text += (
-            f', {median(side for _, side in sides):.0f} after the config has resized the images '
-            f'to {resolution[1]} (long side at most {resolution[0]})'
-        )
+        to = f'{resolution[1]} (long side at most {resolution[0]})'
+        if square:
+            to = f'{square[0]}x{square[1]}, whatever their proportions'
+        after = median(side for _, side in sides)
+        text += f', {after:.0f} after the config has resized the images to {to}'
     return text

@@ -3,9 +3,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from shufflenet_det.common.config import CONFIGS
+
 import cv2
 import numpy as np
 
+# keeps the proportions of images, which the default does not
+C4 = str(CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py')
 SIZE = (48, 40)  # width and height of every image
 BOXES = {
     f'{number}.jpg': [('mug', [2, 3, 20, 15])] if number % 2 else [('tea pot', [1, 1, 8, 9])]

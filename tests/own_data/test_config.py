@@ -8,6 +8,7 @@ from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.coco_metric import CheckedCocoMetric
 from shufflenet_det.own_data import prepare
 from shufflenet_det.own_data.config import DEFAULT_BASE, path_from, schedule_for
+from shufflenet_det.own_data.report import summary
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
 from ..conftest import ROOT
-from .files import BOXES, labels, write_images
+from .files import BOXES, C4, labels, write_images
 
 FPN = 'configs/faster_rcnn/faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-600.py'
 
@@ -112,6 +113,19 @@ def test_other_bases(photos, tmp_path, monkeypatch):
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.02 * 8 / 16)
     assert cfg.auto_scale_lr.base_batch_size == 8
     assert cfg.train_dataloader.dataset.type == 'CheckedCocoDataset'
+
+
+@pytest.mark.parametrize(
+    ('base', 'said'),
+    [
+        # of 48x40 pixels: 12 are 90 where 40 become 300, and 88 in a square of 320
+        (C4, '12 pixels a side, 90 after the config has resized the images to 300 (long side'),
+        (None, '12 pixels a side, 88 after the config has resized the images to 320x320, whatever'),
+    ],
+)
+def test_sizes_of_boxes_after_resizing_are_told(base, said, photos, tmp_path):
+    source = labels(photos, {name: [('mug', [2, 3, 12, 12])] for name in BOXES})
+    assert said in summary(prepare(photos, source, tmp_path / 'own', base=base))
 
 
 def inheriting(base: Path, images: Path, steps: int) -> Config:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from .files import BOXES, coco_tables, labels, voc_object, write_images, write_json, write_voc
+from .files import BOXES, C4, coco_tables, labels, voc_object, write_images, write_json, write_voc
 
 LATIN = os.fsdecode('Tässchen.jpg'.encode('latin-1'))
 
@@ -89,8 +89,11 @@ def test_image_that_is_too_narrow_is_named_before_anything_is_written(photos, si
     source = write_json(photos.parent / 'labels.json', tables)
     message = rf'1 x image of which nothing is left .*narrow.png \({size[0]}x{size[1]}\)'
     with pytest.raises(DataError, match=message):
-        prepare(photos, source, photos.parent / 'own', mend=True)
+        prepare(photos, source, photos.parent / 'own', base=C4, mend=True)
     assert not (photos.parent / 'own').exists()
+    # the default squeezes it into a square
+    prepared = prepare(photos, source, photos.parent / 'own', mend=True)
+    assert len(prepared.train) + len(prepared.val) == len(boxes)
 
 
 @pytest.mark.parametrize('size', [(500, 2), (2, 500), (1, 1), (40, 900)])

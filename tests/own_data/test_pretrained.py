@@ -2,7 +2,7 @@
 import runpy
 from pathlib import Path
 
-from shufflenet_det.common.config import CONFIGS, load_config
+from shufflenet_det.common.config import load_config
 from shufflenet_det.weights.public_files import public_files
 
 import pytest
@@ -12,10 +12,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..conftest import ROOT
 from ..weights.public import keep, stand_in
-from .files import BOXES, labels, write_images
+from .files import BOXES, C4, labels, write_images
 
 NAME = 'shufflenet://authors-0.5x-g8'
-C4 = str(CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py')
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 """``--size``: what a config has in pixels changes by one factor."""
-from shufflenet_det.common.config import CONFIGS
 from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.evaluation.report import resolution_of
 from shufflenet_det.own_data.bases import load_base
@@ -7,7 +6,8 @@ from shufflenet_det.own_data.resolution import walk
 
 import pytest
 
-C4 = str(CONFIGS / 'faster_rcnn' / 'faster-rcnn_shufflenet-v1-0.5x-g3_c4_2x_coco-300.py')
+from .files import C4
+
 RTMDET = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 YOLOX = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
 DETR = 'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py'
