@@ -64,7 +64,7 @@ def test_guide_runs_as_written_and_learns(tmp_path):
     output = run_document(tmp_path / 'guide.md', tmp_path, timeout=1800)
     (table,) = re.findall(r'^\+ data/own .*?^note: .*?$', output, re.MULTILINE | re.DOTALL)
     assert table in GUIDE.read_text()
-    assert check_results(tmp_path, output, pictures=8) > 0.05
+    assert check_results(tmp_path, output, pictures=8) > 0.02
 
 
 def test_documented_message_of_classes_that_do_not_match(tmp_path, monkeypatch):
