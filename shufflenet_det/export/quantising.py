@@ -19,9 +19,11 @@ _OPERATORS = ('Conv', 'Gemm', 'MatMul', 'Add', 'AveragePool', 'MaxPool', 'Concat
 # what stays in float32 in OpenVINO, by measurement (docs/precision.md): an average of int8 takes 18
 # times as long there, and depthwise layers lose the most and gain no time
 _FLOAT_TYPES = ['ReduceMean', 'GroupConvolution']
-# between the networks of a two-stage detector, and behind that of a one-stage one
+# between the networks of a two-stage detector, and behind that of a one-stage one; the convolutions
+# of a one-stage head, which lose more than all others and take little time (docs/precision.md)
 _FLOAT = [
     r'/preprocess/.*',
+    r'/head/.*Conv.*',
     r'/(propose|detect)/(?!.*(/shared/|/heads|Conv|Gemm|MatMul|Relu)).*',
     r'/[^/]*$',
 ]
