@@ -1,5 +1,6 @@
 # docs/light-detector.md compares it with the two-stage detectors beside it, trained on as many
 # images.
+# 576 training images with objects / 8 a step = 72 steps an epoch
 _base_ = [
     '../rtmdet/rtmdet_shufflenet-v1-0.5x-g3_light_coco-320.py',
     '../_base_/sample.py',

@@ -129,7 +129,7 @@ def detector_runs(
 def peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
     """torchvision's detector, which takes an image of float32, exported as its documents say.
 
-    The files go into the folder, for one of :data:`ENGINES_OF_PEER`.
+    Its files go into the empty folder, for one of :data:`ENGINES_OF_PEER`.
     """
     detector = find_torchvision(PEER)
     model = detector.build(size).eval()
@@ -145,4 +145,5 @@ def peer_run(size: Size, engine: str, folder: Path, threads: int) -> Call:
 
         converted = openvino.convert_model(str(path))
         openvino.save_model(converted, str(folder / ENGINES[engine].model), compress_to_fp16=False)
+        path.unlink()
     return partial(ENGINES[engine].open(folder, threads), image.numpy())

@@ -110,12 +110,7 @@ def _peers(
             folder = place / engine
             folder.mkdir()
             run = peer_run(shape, engine, folder, threads)
-            # OpenVINO's is made out of ONNX's, which lies beside it
-            model = folder / ENGINES[engine].model
-            parts = [path for path in folder.iterdir() if path.stem == model.stem]
-            if engine == 'openvino':
-                parts = [path for path in parts if path.suffix != '.onnx']
-            found[engine] = run, sum(path.stat().st_size for path in parts) / 1e6
+            found[engine] = run, sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     return found
 
 

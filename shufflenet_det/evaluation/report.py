@@ -99,20 +99,12 @@ def images_folder_of(dataset: BaseDataset) -> str | None:
 
 def resolution_of(cfg: Config) -> list[int] | None:
     """(long side, short side) in pixels to which the test pipeline resizes images."""
-    resize = _resize_of(cfg)
+    resize = resize_in_testing(cfg)
     return sorted(resize['scale'], reverse=True) if resize else None
 
 
-def squeezed_to(cfg: Config) -> tuple[int, int] | None:
-    """Width and height that every image gets, whatever its proportions; None if it keeps them."""
-    resize = _resize_of(cfg)
-    if resize is None or resize.get('keep_ratio', False):
-        return None
-    width, height = resize['scale']
-    return width, height
-
-
-def _resize_of(cfg: Config) -> ConfigDict | None:
+def resize_in_testing(cfg: Config) -> ConfigDict | None:
+    """The step of the test pipeline that resizes images."""
     dataset = innermost_dataset(cfg.test_dataloader)
     for transform in dataset.get('pipeline', ()):
         if transform['type'] == 'Resize' and 'scale' in transform:

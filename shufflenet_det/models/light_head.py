@@ -20,9 +20,9 @@ class LightRTMDetHead(RTMDetSepBNHead):
     """
 
     def __init__(self, *args, prior: float = 4.0, **kwargs) -> None:
-        self.prior = prior
         # MMDetection's head cannot share depthwise convolutions; _init_layers does
         super().__init__(*args, use_depthwise=True, share_conv=False, exp_on_reg=True, **kwargs)
+        self.prior = prior
 
     def _init_layers(self) -> None:
         super()._init_layers()

@@ -17,6 +17,7 @@ from ..common.errors import DataError, shorten
 from ..common.faults import Faults
 from ..data.transforms import CheckedLoadImageFromFile
 from .records import AnnotatedImage, Box
+from .resolution import Resizing
 
 # annotation tools round, and some count pixels from 1
 TOLERANCE = 1.0
@@ -88,7 +89,7 @@ def _folded(name: str) -> str:
 
 def match(
     pictures: Sequence[AnnotatedImage], images: ImageFolder, mend: bool, source: Path,
-    resolution: Sequence[int] | None = None,
+    resizing: Resizing | None = None,
 ) -> tuple[list[AnnotatedImage], list[str]]:  # fmt: skip
     """Find, read and measure all images, and hold sizes and boxes against their pixels.
 
@@ -100,7 +101,7 @@ def match(
         mend: clip the boxes that reach further outside, and leave out those that are then, or
             were, smaller than a pixel a side.
         source: the annotations, for messages.
-        resolution: (long side, short side) at most that training resizes images to.
+        resizing: what the config does with the sizes of images.
 
     Returns:
         The pictures by name, with the one name relative to the folder and the size that training
@@ -124,10 +125,11 @@ def match(
         if isinstance(size, str):
             faults.add('image that cannot be read. Replace it, or take it out', f'{name} ({size})')
             continue
-        if resolution and _narrowest(size, resolution) < 1:
+        # as mmcv rounds
+        if resizing and int(min(resizing.sides(size)) + 0.5) < 1:
             faults.add(
-                f'image of which nothing is left when it is resized to {resolution[1]} (long side '
-                f'at most {resolution[0]}). Take it out, cut it to pieces, or use another --base',
+                f'image of which nothing is left when it is resized to {resizing}. Take it out, '
+                'cut it to pieces, or use another --base',
                 f'{name} ({size[0]}x{size[1]})',
             )
             continue
@@ -182,12 +184,6 @@ def _read_size(path: str) -> tuple[int, int] | str:
     except DataError as error:
         return 'truncated or not an image' if 'truncated' in str(error) else str(error)
     return width, height
-
-
-def _narrowest(size: tuple[int, int], resolution: Sequence[int]) -> int:
-    """Pixels of the short side after resizing, as mmcv rounds."""
-    long, short = max(size), min(size)
-    return int(short * min(resolution[0] / long, resolution[1] / short) + 0.5)
 
 
 def _check_units(

@@ -15,13 +15,13 @@ from ..common.config import load_config
 from ..common.config_differences import plain
 from ..common.config_writing import write_config
 from ..common.errors import ConfigError, DataError, shorten
-from ..evaluation.report import resolution_of, squeezed_to
 from .bases import adapted
 from .check import ImageFolder, match
 from .choice import check_apart, choose, only, remarks
 from .config import DEFAULT_BASE, config_text, require_heads, schedule_for
 from .reading import YAML, read_annotations
 from .records import AnnotatedImage
+from .resolution import Resizing
 from .split import split
 
 # the picture is drawn by tools/prepare_data.py, from the others
@@ -107,13 +107,12 @@ def prepare(
         raise ConfigError('--val-annotations: a data set that divides itself takes none, nor does '
                           'a data.yaml, which has a `val` for it.')  # fmt: skip
     folder = ImageFolder(data.images, data.folders)
-    # of an image that is squeezed something is left, however narrow it is
-    resolution = None if squeezed_to(base_config) else resolution_of(base_config)
-    train, notes = _checked(data.train, folder, mend, source, resolution)
+    resizing = Resizing.of(base_config)
+    train, notes = _checked(data.train, folder, mend, source, resizing)
     notes += [*data.notes, *(f'images left out: {reason}' for reason in folder.left_out)]
     val: list[AnnotatedImage] = []
     if data.val is not None:
-        val, val_notes = _checked(data.val, folder, mend, source, resolution)
+        val, val_notes = _checked(data.val, folder, mend, source, resizing)
         notes += [f'{note} (validation)' for note in val_notes]
         chosen = choose(classes, data.classes, [*train, *val], source, notes)
         val = only(chosen, val)
@@ -122,7 +121,7 @@ def prepare(
     train = only(chosen, train)
     if val_annotations is not None:
         extra = read_annotations(images, val_annotations)
-        val, val_notes = _checked(extra.train, folder, mend, val_annotations, resolution)
+        val, val_notes = _checked(extra.train, folder, mend, val_annotations, resizing)
         notes += [f'{note} (validation)' for note in val_notes]
         val = only(chosen, val, strict=classes is None, source=val_annotations)
         check_apart(train, val, val_annotations)
@@ -207,7 +206,7 @@ def _read_draft(text: str, out: Path, base: str) -> Config:
 
 def _checked(
     pictures: list[AnnotatedImage], folder: ImageFolder, mend: bool, source: Path,
-    resolution: Sequence[int] | None,
+    resizing: Resizing | None,
 ) -> tuple[list[AnnotatedImage], list[str]]:  # fmt: skip
     """Checked pictures and notes."""
     if not any(picture.boxes for picture in pictures):
@@ -215,7 +214,7 @@ def _checked(
             f'{source} has no annotation at all, for {len(pictures)} images. Export it again, '
             'with the boxes.'
         )
-    return match(pictures, folder, mend, source, resolution)
+    return match(pictures, folder, mend, source, resizing)
 
 
 def _coco_tables(pictures: list[AnnotatedImage], classes: tuple[str, ...]) -> dict:

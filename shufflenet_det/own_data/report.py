@@ -1,12 +1,13 @@
 """What a prepared data set holds, as text."""
+import math
 from collections import Counter
 from statistics import median
 
 from terminaltables import AsciiTable
 
-from ..evaluation.report import resolution_of, squeezed_to
 from .preparation import Prepared
 from .records import AnnotatedImage
+from .resolution import Resizing
 from .split import classes_in
 
 # the COCO API's bounds of small and medium objects, in square pixels
@@ -39,14 +40,12 @@ def _counted(picture: AnnotatedImage) -> list:
 
 
 def _sizes(prepared: Prepared) -> str:
-    resolution, square = resolution_of(prepared.config), squeezed_to(prepared.config)
+    resizing = Resizing.of(prepared.config)
     sides, areas = [], []
     for picture in [*prepared.train, *prepared.val]:
-        long, short = max(picture.size), min(picture.size)
-        scale = min(resolution[0] / long, resolution[1] / short) if resolution else 1
-        if square:
-            # of the sides of a square of the same area
-            scale = (square[0] * square[1] / (long * short)) ** 0.5
+        after = resizing.sides(picture.size) if resizing else picture.size
+        # of the sides of a square of the same area
+        scale = (math.prod(after) / math.prod(picture.size)) ** 0.5
         for box in _counted(picture):
             area = box.bbox[2] * box.bbox[3]
             sides.append((area**0.5, area**0.5 * scale))
@@ -58,10 +57,7 @@ def _sizes(prepared: Prepared) -> str:
         f'{len(areas) - small - medium} large; half are below '
         f'{median(side for side, _ in sides):.0f} pixels a side'
     )
-    if resolution:
-        to = f'{resolution[1]} (long side at most {resolution[0]})'
-        if square:
-            to = f'{square[0]}x{square[1]}, whatever their proportions'
+    if resizing:
         after = median(side for _, side in sides)
-        text += f', {after:.0f} after the config has resized the images to {to}'
+        text += f', {after:.0f} after the config has resized the images to {resizing}'
     return text

@@ -1,10 +1,11 @@
 """Another resolution for the whole of a detector's config, in training and in testing."""
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from mmengine.config import Config
 
 from ..common.errors import ConfigError
-from ..evaluation.report import resolution_of
+from ..evaluation.report import resize_in_testing, resolution_of
 
 # settings in pixels, by the type that has them
 _IN_PIXELS = {
@@ -26,6 +27,37 @@ _IN_PIXELS = {
     'BatchSyncRandomResize': ('random_size_range',),
 }
 _STRIDE = 32
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """To what a config resizes images in testing: sides in pixels, at most that or just that."""
+
+    long: int
+    short: int
+    keeps_proportions: bool
+
+    @classmethod
+    def of(cls, cfg: Config) -> 'Resizing | None':
+        """That of a config; None if it leaves images as they are."""
+        resize = resize_in_testing(cfg)
+        if resize is None:
+            return None
+        short, long = sorted(resize['scale'])
+        return cls(long, short, resize.get('keep_ratio', False))
+
+    def sides(self, size: tuple[int, int]) -> tuple[float, float]:
+        """Long and short side of an image of this size afterwards, not rounded."""
+        short, long = sorted(size)
+        if not self.keeps_proportions:
+            return self.long, self.short
+        scale = min(self.long / long, self.short / short)
+        return long * scale, short * scale
+
+    def __str__(self) -> str:
+        if self.keeps_proportions:
+            return f'{self.short} (long side at most {self.long})'
+        return f'{self.long}x{self.short}, whatever their proportions'
 
 
 def walk(node: object) -> Iterator:

@@ -123,8 +123,8 @@ def input_shape(cfg: Config) -> tuple[int, int]:
             return side, side
         if 'scale' in transform:
             if not transform.get('keep_ratio', False):
-                width, height = transform.scale
-                return height, width
+                # every image becomes that
+                return tuple(reversed(transform.scale))
             side = min(transform.scale)
             return side, side * 4 // 3
     raise ConfigError(f'{cfg.filename}: its test pipeline does not say the size of the images.')

@@ -3,7 +3,7 @@
 _base_ = './coco_600.py'
 scale = (320, 320)
 resize = dict(
-    type='Resize', scale=scale, keep_ratio=False, interpolation={{_base_.interpolation}}
+    type='Resize', scale=scale, keep_ratio=False, interpolation=_base_.interpolation
 )
 
 train_pipeline = [

@@ -1,5 +1,5 @@
 # 100 epochs of COCO train2017 by AdamW, as RTMDet trains, at a rate for 64 images a step: 4 GPUs x
-# 16 images. Nobody has trained it to the end yet. `--auto-scale-lr` follows other numbers linearly.
+# 16 images. Nobody has trained with it yet. `--auto-scale-lr` follows other numbers linearly.
 _base_ = './coco_2x.py'
 epochs = 100
 warmup = 1000
