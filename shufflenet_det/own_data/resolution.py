@@ -105,8 +105,8 @@ def resize(cfg: Config, size: int, path: str) -> None:
     if in_grid and now[0] == now[1] and size % _STRIDE:
         below = size // _STRIDE * _STRIDE
         raise ConfigError(
-            f'--size {size}: {path} makes squares of {now[1]} pixels of images, and they must be a '
-            f'multiple of {_STRIDE}: give {below} or {below + _STRIDE}.'
+            f'--size {size}: {path} makes images square, now of {now[1]} pixels, and the side '
+            f'must be a multiple of {_STRIDE}: give {below} or {below + _STRIDE}.'
         )
     factor = size / now[1]
     parts = [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]

@@ -13,6 +13,7 @@ from shufflenet_det.export.calibration import calibration_images
 from shufflenet_det.export.exporting import check_request
 from shufflenet_det.export.networks import exportable
 from shufflenet_det.export.resizing import read_resize
+from shufflenet_det.export.writers import WRITERS
 from shufflenet_runtime import Classifier
 from shufflenet_runtime.description import read_description
 from shufflenet_runtime.engines import ENGINES
@@ -25,6 +26,7 @@ from mmengine.config import Config
 
 from ..conftest import ROOT
 from .detectors import picture, random_classifier
+from .one_stage import build
 
 SHUFFLENET = ROOT / 'configs/imagenet/shufflenet-v1-0.25x-g3_in1k.py'
 CLASSES, SIDE = 10, 64
@@ -134,6 +136,23 @@ def test_int8_of_openvino(cfg, checkpoint, tmp_path):
     text = (tmp_path / 'out/model.xml').read_text()
     assert text.count('type="FakeQuantize"') > 20
     assert Classifier(tmp_path / 'out', threads=1).precision == 'int8'
+
+
+def test_the_head_of_a_one_stage_detector_stays_in_float32(tmp_path):
+    if importlib.util.find_spec('nncf') is None:
+        pytest.skip("nncf is not installed: pip install '.[quantize]'")
+    source = exportable(build('light').eval(), None, None)
+    images = [picture(96, 128, seed)[None] for seed in range(4)]
+    WRITERS['openvino'](source, tmp_path, precision='int8', images=images)
+    root = ElementTree.parse(tmp_path / 'model.xml').getroot()
+    layers = {layer.get('id'): layer for layer in root.iter('layer')}
+    edges = [(layers[e.get('from-layer')], layers[e.get('to-layer')]) for e in root.iter('edge')]
+    quantised = {
+        reader.get('name').split('/')[1]
+        for writer, reader in edges
+        if (writer.get('type'), reader.get('type')) == ('FakeQuantize', 'Convolution')
+    }
+    assert quantised == {'backbone', 'neck'}
 
 
 def test_a_network_that_loses_too_much_is_not_kept(cfg, checkpoint, tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_sizes_to_choose_from_and_crops():
 @pytest.mark.parametrize(
     ('base', 'size', 'message'),
     [
-        (RTMDET, 300, '--size 300: .* squares of 640 pixels of images.*: give 288 or 320'),
+        (RTMDET, 300, '--size 300: .* square, now of 640 .*multiple of 32: give 288 or 320'),
         (RTMDET, 16, 'give 32 pixels or more'),
         ('mmdet::ssd/ssd300_coco.py', 320, 'levels and anchors of .* are made for 300x300'),
         ('mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py', 320, 'resizes no images'),
