@@ -3,6 +3,8 @@ import atexit
 import logging
 import os
 import re
+import select
+import signal
 import sys
 import tempfile
 import traceback
@@ -32,6 +34,7 @@ def run(main: Callable[[], None]) -> None:
     logging.raiseExceptions = False
     try:
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit('interrupted')
     except SystemExit as error:
@@ -42,6 +45,8 @@ def run(main: Callable[[], None]) -> None:
         _tell_torchrun(error)
         sys.exit(f'error: {message_of(error)}')
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _has_lost_reader():
+            sys.exit(128 + signal.SIGPIPE)
         if termination.is_asked():
             # the first process has saved and ended, and the connection to it with it
             _end_of_worker(termination.EXIT_STATUS)
@@ -53,6 +58,16 @@ def run(main: Callable[[], None]) -> None:
         traceback.print_exc()
         sys.exit(f'error: {type(error).__name__}: {message_of(error)}')
     _end_of_worker(0)
+
+
+def _has_lost_reader() -> bool:
+    """Whether who reads the output has gone, as ``head`` does; what is left goes nowhere then."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _end_of_worker(status: int) -> None:

@@ -45,6 +45,21 @@ def test_an_error_is_an_error_in_a_group_too(tmp_path):
     assert process.returncode == 1 and 'error: no such thing' in process.stderr
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    script = (
+        'from shufflenet_det.common import cli\n'
+        'cli.run(lambda: [print(n, flush=True) for n in range(100_000)])'
+    )
+    tool = subprocess.Popen(
+        [sys.executable, '-c', script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert tool.stdout.readline() == b'0\n'
+    tool.stdout.close()
+    assert tool.stderr.read() == b''
+    # what a shell says of a program that SIGPIPE has ended
+    assert tool.wait() == 141
+
+
 def run(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, '-c', SCRIPT, *map(str, arguments)],
