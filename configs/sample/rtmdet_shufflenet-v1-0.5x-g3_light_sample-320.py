@@ -15,6 +15,8 @@ optim_wrapper = _base_.small_optim_wrapper
 optim_wrapper.optimizer.lr = _base_.small_data_rate
 auto_scale_lr = _base_.small_auto_scale_lr
 default_hooks = _base_.small_hooks
+# so few epochs are all among the last
+custom_hooks = [*_base_.custom_hooks[:-1], dict(_base_.custom_hooks[-1], switch_epoch=0)]
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=3, val_interval=3)
 param_scheduler = [

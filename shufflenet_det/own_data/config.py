@@ -18,6 +18,8 @@ SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
 BATCH = 8
 # from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
 LEAST_STEPS, LEAST_EPOCHS = 1000, 12
+# below it, plain views of objects are learned by heart (docs/light-detector.md, by raccoons' 174)
+FEW_BOXES = 1000
 # at which heads without batch norm do not diverge either; a config that can take more says so
 SAFE_RATE = 0.001
 
@@ -69,14 +71,18 @@ def _is_ours(base: Config) -> bool:
     return str(base.model.get('backbone', {}).get('type')).rsplit('.', 1)[-1] in backbones()
 
 
-def _rescaled_hooks(base: Config) -> str:
+def _rescaled_hooks(base: Config, boxes: int) -> str:
     """Code that moves what hooks do at an epoch to the same share of ``epochs``; empty if nothing.
 
-    A phase keeps an epoch at least, as long as there are enough.
+    A phase keeps an epoch at least, as long as there are enough. A base that sets ``late_epochs``
+    ends with so many epochs of plain images in any training, but for one on few boxes.
     """
     before = base.train_cfg.max_epochs
+    late = base.get('late_epochs')
 
     def rescaled(value: int) -> str:
+        if late and value == before - late:
+            return 'max(0, epochs - _base_.late_epochs)' if boxes >= FEW_BOXES else 'epochs'
         share = f'round({value} * epochs / {before})'
         return f'min(max(1, {share}), epochs - 1)' if 0 < value < before else share
 
@@ -87,11 +93,21 @@ def _rescaled_hooks(base: Config) -> str:
     ]
     if not any(settings):
         return ''
-    hooks = ''.join(
-        f'    dict(_base_.custom_hooks[{index}]{"".join(changes)}),\n'
-        for index, changes in enumerate(settings)
-    )
-    return f'# at the same share of the epochs as in the base\ncustom_hooks = [\n{hooks}]\n'
+    hooks, done = '', 0
+    for index, changes in enumerate(settings):
+        if changes:
+            same = f'    *_base_.custom_hooks[{done}:{index}],\n' if index > done else ''
+            hooks += f'{same}    dict(_base_.custom_hooks[{index}]{"".join(changes)}),\n'
+            done = index + 1
+    if done < len(settings):
+        hooks += f'    *_base_.custom_hooks[{done}:],\n'
+    if not late:
+        why = 'at the same share of the epochs as in the base'
+    elif boxes >= FEW_BOXES:
+        why = 'plain images in the last epochs'
+    else:
+        why = f'{boxes} objects are few: no plain images in the last epochs'
+    return f'# {why}\ncustom_hooks = [\n{hooks}]\n'
 
 
 def path_from(folder: Path, target: Path, together: Path) -> str:
@@ -142,7 +158,7 @@ def _optimisation(base: Config) -> str:
 
 def config_text(
     base_path: str, base: Config, out: Path, images: Path, classes: tuple[str, ...],
-    schedule: Schedule, count: int, seed: int,
+    schedule: Schedule, count: int, boxes: int, seed: int,
 ) -> str:  # fmt: skip
     """The text of a config that inherits ``base_path`` and trains on the data in ``out``.
 
@@ -152,7 +168,7 @@ def config_text(
         out: folder of the config and of ``annotations/{train,val}.json``.
         images: folder of the images.
         classes: names in the order of labels.
-        schedule: for this number of training images, ``count``.
+        schedule: for this number of training images, ``count``, with so many ``boxes``.
         seed: of the run.
     """
     checkout = CONFIGS.resolve().parent
@@ -176,7 +192,7 @@ def config_text(
     # epochs of the base at which validation begins, or comes oftener
     neutral = dict(val_begin=1, dynamic_intervals=None)
     loop = ''.join(f', {k}={v}' for k, v in neutral.items() if k in base.train_cfg)
-    hooks = _rescaled_hooks(base)
+    hooks = _rescaled_hooks(base, boxes)
     bases = ''.join(f'    {path!r},\n' for path in bases)
     return f'''\
 # Written by tools/prepare_data.py; yours to edit.

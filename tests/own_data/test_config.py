@@ -51,7 +51,7 @@ def test_config_trains_on_the_data_wherever_both_are_moved(photos, tmp_path):
     assert cfg.model.bbox_head.num_classes == 2
     assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.train_cfg.max_epochs == 30
-    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 48
+    assert len((tmp_path / 'own' / 'config.py').read_text().splitlines()) <= 53
     tmp_path = tmp_path.rename(tmp_path.with_name(f'{tmp_path.name}_moved'))
     cfg = Config.fromfile(tmp_path / 'own' / 'config.py')
     data = cfg.train_dataloader.dataset
@@ -165,6 +165,28 @@ def test_epochs_that_a_base_names_move_with_the_schedule(photos, tmp_path, epoch
     assert pipeline.switch_epoch == switch and pipeline.switch_pipeline
     assert yolox == dict(type='YOLOXModeSwitchHook', num_last_epochs=last)
     assert ema.type == 'EMAHook' and cache == dict(type='EmptyCacheHook')
+
+
+# whatever is few: with few objects there are no such epochs at all
+@pytest.mark.parametrize(
+    ('epochs', 'few', 'switch'), [(30, 1, 18), (12, 1, 0), (2, 1, 0), (30, 1000, 30)]
+)
+def test_the_default_ends_with_plain_images_unless_objects_are_few(
+    photos, tmp_path, monkeypatch, epochs, few, switch
+):
+    monkeypatch.setattr('shufflenet_det.own_data.config.FEW_BOXES', few)
+    cfg = prepare(photos, labels(photos), tmp_path / 'own', steps=epochs).config
+    assert cfg.train_cfg.max_epochs == epochs
+    *guards, hook = cfg.custom_hooks
+    assert hook.type == 'PipelineSwitchHook' and hook.switch_epoch == switch
+    steps = [step.type for step in hook.switch_pipeline]
+    assert 'Expand' not in steps and 'MinIoURandomCrop' not in steps
+    resizes = [
+        next(step for step in pipeline if step.type == 'Resize')
+        for pipeline in (hook.switch_pipeline, cfg.train_dataloader.dataset.pipeline)
+    ]
+    assert resizes[0] == resizes[1]
+    assert guards == load_config(str(DEFAULT_BASE)).custom_hooks[:-1]
 
 
 # heads without batch norm diverge at the rate of the others

@@ -29,7 +29,7 @@ model = dict(
         nms_pre=1000,
         min_bbox_size=0,
         score_thr=0.01,
-        nms=dict(type='nms', iou_threshold=0.6),
+        nms=dict(type='nms', iou_threshold=0.5),
         max_per_img=100,
     ),
 )
