@@ -7,6 +7,8 @@ _base_ = [
 ]
 model = dict(bbox_head=dict(num_classes=8))
 train_dataloader = _base_.sample_train_dataloader
+# so few epochs are all among the last
+train_dataloader.dataset.pipeline = _base_.late_pipeline
 val_dataloader = _base_.sample_val_dataloader
 test_dataloader = val_dataloader
 val_evaluator = _base_.sample_evaluator
@@ -15,8 +17,6 @@ optim_wrapper = _base_.small_optim_wrapper
 optim_wrapper.optimizer.lr = _base_.small_data_rate
 auto_scale_lr = _base_.small_auto_scale_lr
 default_hooks = _base_.small_hooks
-# so few epochs are all among the last
-custom_hooks = [*_base_.custom_hooks[:-1], dict(_base_.custom_hooks[-1], switch_epoch=0)]
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=3, val_interval=3)
 param_scheduler = [

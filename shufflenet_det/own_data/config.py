@@ -1,7 +1,7 @@
 """Writes the config that trains a detector of ours, or of anyone, on prepared data."""
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
@@ -12,13 +12,15 @@ from ..common.config import CONFIGS
 from ..common.errors import ConfigError
 from ..models import backbones
 from .bases import is_mixed
+from .records import AnnotatedImage
 
 DEFAULT_BASE = CONFIGS / 'rtmdet' / 'rtmdet_shufflenet-v1-0.5x-g3_light_coco-320.py'
 SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
 BATCH = 8
 # from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
 LEAST_STEPS, LEAST_EPOCHS = 1000, 12
-# below it, plain views of objects are learned by heart (docs/light-detector.md, by raccoons' 174)
+# so few objects in training are learned by heart unless they look different each time, to the end
+# (docs/light-detector.md)
 FEW_BOXES = 1000
 # at which heads without batch norm do not diverge either; a config that can take more says so
 SAFE_RATE = 0.001
@@ -80,15 +82,15 @@ def _rescaled_hooks(base: Config, boxes: int) -> str:
     before = base.train_cfg.max_epochs
     late = base.get('late_epochs')
 
-    def rescaled(value: int) -> str:
-        if late and value == before - late:
+    def rescaled(key: str, value: int) -> str:
+        if late and key == 'switch_epoch':
             return 'max(0, epochs - _base_.late_epochs)' if boxes >= FEW_BOXES else 'epochs'
         share = f'round({value} * epochs / {before})'
         return f'min(max(1, {share}), epochs - 1)' if 0 < value < before else share
 
     # by_epoch is a bool, which is an int, too
     settings = [
-        [f', {k}={rescaled(v)}' for k, v in hook.items() if 'epoch' in k and type(v) is int]
+        [f', {k}={rescaled(k, v)}' for k, v in hook.items() if 'epoch' in k and type(v) is int]
         for hook in base.get('custom_hooks') or ()
     ]
     if not any(settings):
@@ -158,7 +160,7 @@ def _optimisation(base: Config) -> str:
 
 def config_text(
     base_path: str, base: Config, out: Path, images: Path, classes: tuple[str, ...],
-    schedule: Schedule, count: int, boxes: int, seed: int,
+    schedule: Schedule, train: Sequence[AnnotatedImage], seed: int,
 ) -> str:  # fmt: skip
     """The text of a config that inherits ``base_path`` and trains on the data in ``out``.
 
@@ -168,7 +170,8 @@ def config_text(
         out: folder of the config and of ``annotations/{train,val}.json``.
         images: folder of the images.
         classes: names in the order of labels.
-        schedule: for this number of training images, ``count``, with so many ``boxes``.
+        schedule: for the training images.
+        train: these.
         seed: of the run.
     """
     checkout = CONFIGS.resolve().parent
@@ -192,11 +195,11 @@ def config_text(
     # epochs of the base at which validation begins, or comes oftener
     neutral = dict(val_begin=1, dynamic_intervals=None)
     loop = ''.join(f', {k}={v}' for k, v in neutral.items() if k in base.train_cfg)
-    hooks = _rescaled_hooks(base, boxes)
+    hooks = _rescaled_hooks(base, sum(len(picture.boxes) for picture in train))
     bases = ''.join(f'    {path!r},\n' for path in bases)
     return f'''\
 # Written by tools/prepare_data.py; yours to edit.
-# {count} training images / {schedule.batch} a step = {schedule.steps} steps an epoch
+# {len(train)} training images / {schedule.batch} a step = {schedule.steps} steps an epoch
 _base_ = [
 {bases}]
 custom_imports = dict(imports=['shufflenet_det'], allow_failed_imports=False)

@@ -133,9 +133,8 @@ def prepare(
     schedule = schedule_for(len(train), steps)
     with _written(base_path, inherited, base_config, out) as base_path:
         text = config_text(
-            base_path, base_config, out, data.images, chosen, schedule, len(train),
-            sum(len(picture.boxes) for picture in train), seed,
-        )  # fmt: skip
+            base_path, base_config, out, data.images, chosen, schedule, train, seed
+        )
         config = _read_draft(text, out, base_path)
     for part, pictures in (('train', train), ('val', val)):
         tables = _coco_tables(pictures, chosen)

@@ -167,7 +167,7 @@ def test_epochs_that_a_base_names_move_with_the_schedule(photos, tmp_path, epoch
     assert ema.type == 'EMAHook' and cache == dict(type='EmptyCacheHook')
 
 
-# whatever is few: with few objects there are no such epochs at all
+# the last 12 epochs have plain images, but none where the objects are fewer than `few`
 @pytest.mark.parametrize(
     ('epochs', 'few', 'switch'), [(30, 1, 18), (12, 1, 0), (2, 1, 0), (30, 1000, 30)]
 )

@@ -20,11 +20,7 @@ train_pipeline = [
 # what PipelineSwitchHook takes for the last epochs: images as they are in testing, but for flips
 late_epochs = 12
 late_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    resize,
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    resize if step['type'] == 'Resize' else step for step in _base_.train_pipeline
 ]
 test_pipeline = [
     resize if step['type'] == 'Resize' else step for step in _base_.test_pipeline
