@@ -3,7 +3,6 @@ import errno
 import re
 import signal
 import time
-import urllib.error
 
 import torch
 
@@ -45,13 +44,6 @@ def explain(error: Exception) -> str | None:
         return (
             'another process of this job has ended, and this one cannot go on alone. The cause is '
             'in the output of that one; continue with --resume.'
-        )
-    if isinstance(error, urllib.error.URLError):
-        return (
-            f'a file could not be fetched ({getattr(error, "reason", error)}). The log names it; '
-            f'one of the same name in {torch.hub.get_dir()}/checkpoints is taken without a '
-            'network. Where a config names weights to start from, '
-            '--cfg-options model.backbone.init_cfg=None starts from random ones.'
         )
     memory = _MEMORY.search(text)
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or memory:

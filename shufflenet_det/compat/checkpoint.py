@@ -81,7 +81,9 @@ def _download(url: str, path: Path, progress: bool) -> None:
         download_url_to_file(url, str(path), progress=progress)
     except (OSError, HTTPException) as error:
         raise CheckpointError(f'checkpoint {url} can not be downloaded ({error}). Check the '
-                              f'address, or put the file at {path}.') from error
+                              f'address, or put the file at {path}. Where a config names it as '
+                              'init_cfg of the backbone, --cfg-options '
+                              'model.backbone.init_cfg=None trains without it.') from error
 
 
 def load_from_pavi(filename: str, map_location: MapLocation = None) -> dict:

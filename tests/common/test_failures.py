@@ -1,7 +1,6 @@
 """Errors of the machine, in words that say what to do."""
 import errno
 import signal
-import urllib.error
 
 from shufflenet_det.common.failures import explain
 
@@ -19,20 +18,12 @@ def torchs_handler():
 @pytest.mark.parametrize(
     'error, cause, remedy',
     [
-        (
-            urllib.error.URLError('Name or service not known'),
-            'Name or service not known', 'init_cfg=None',
-        ),
-        (
-            urllib.error.HTTPError('https://x.org/a.pth', 404, 'Not Found', {}, None),
-            'Not Found', 'hub/checkpoints',
-        ),
         (OSError(errno.ENOSPC, 'No space left', 'epoch_1.pth'), 'epoch_1.pth', '--resume'),
         (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 'Killed', 'N;'),
         (RuntimeError('Connection reset by peer'), 'another process', '--resume'),
         (MemoryError(), 'out of memory', 'smaller'),
     ],
-)  # fmt: skip
+)
 def test_the_cause_and_the_remedy_are_named(error, cause, remedy):
     message = explain(error)
     assert cause in message and remedy in message
