@@ -77,7 +77,7 @@ def prepare(
         val_share: share of the images to validate on.
         seed: of the division and of the run.
         classes: names to learn, in the order of labels; all that have an object if None.
-        base: config to inherit; ShuffleNet 0.5x, Faster R-CNN C4 at 300 pixels if None.
+        base: config to inherit; :data:`.config.DEFAULT_BASE`, a light detector, if None.
         change: what makes another config of the base, such as an exchange of its backbone.
         size: pixels of the short side of an image; what the base says if None.
         steps: length of training; sized to the number of images if None.
