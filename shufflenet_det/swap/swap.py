@@ -11,7 +11,6 @@ from mmengine.registry import DefaultScope
 
 from ..common.config import arguments_of, load_config
 from ..common.config_differences import Change, differences
-from ..engine.pretraining import reads_variable
 from ..models import backbones
 from ..weights import Description
 from .backbone import choose_backbone, preprocessing_for, pretrained
@@ -70,8 +69,8 @@ def plan_swap(
         # in another scope the name alone would find another network, mmpretrain's for example
         kind = chosen['type'] if scope == 'mmdet' else f'mmdet.{chosen["type"]}'
         kept = _kept(detector.backbone, chosen['type'], weights is not None)
-        if weights is not None and reads_variable(old):
-            # the configs of this package keep the statistics of whatever they start from
+        if weights is not None and old.get('keep_statistics'):
+            # most configs of this package keep the statistics of whatever they start from
             kept['norm_eval'] = True
         chosen = dict(chosen, type=kind)
         placed = dict({**kept, **chosen}, out_indices=indices)

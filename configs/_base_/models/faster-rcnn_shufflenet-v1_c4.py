@@ -4,9 +4,9 @@ from shufflenet_det.weights.start import level_channels, start_from  # noqa: E40
 
 # An ImageNet checkpoint: a name such as shufflenet://authors-0.5x-g3, a path or an address; with
 # none the detector trains from scratch. What the weights say of themselves (groups, widths, order
-# of the shuffle, pixels) stands in for what is written below. Pretrained batch norms keep their
-# statistics, because 4 images a GPU are too few to estimate them anew.
+# of the shuffle, pixels) stands in for what is written below.
 pretrained = '{{$SHUFFLENET_PRETRAINED:none}}'
+keep_statistics = True  # of pretrained batch norms: 4 images a GPU are too few for new ones
 start = start_from(pretrained)
 widths = level_channels(start, groups=3, widen_factor=1.0)
 
@@ -20,7 +20,7 @@ model = dict(
         type='ShuffleNetV1',
         **(start['backbone'] or dict(groups=3, widen_factor=1.0)),
         out_indices=(2,),
-        norm_eval=bool(start['init_cfg']),
+        norm_eval=keep_statistics and bool(start['init_cfg']),
         init_cfg=start['init_cfg'],
     ),
     # half the width of stage 3, to keep the RPN in proportion to the backbone
@@ -32,7 +32,7 @@ model = dict(
             backbone=dict(
                 type='ShuffleNetV1', **(start['backbone'] or dict(groups=3, widen_factor=1.0))
             ),
-            norm_eval=bool(start['init_cfg']),
+            norm_eval=keep_statistics and bool(start['init_cfg']),
             init_cfg=start['stage4_init_cfg'],
         ),
         # every proposal runs through stage 4: with the 14x14 bins and 1000 proposals of ResNet C4
