@@ -19,9 +19,9 @@ SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
 BATCH = 8
 # from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
 LEAST_STEPS, LEAST_EPOCHS = 1000, 12
-# so few objects in training are learned by heart unless they look different each time, to the end
+# so few images are learned by heart unless they look different each time, to the end
 # (docs/light-detector.md)
-FEW_BOXES = 1000
+FEW_IMAGES = 1000
 # at which heads without batch norm do not diverge either; a config that can take more says so
 SAFE_RATE = 0.001
 
@@ -73,18 +73,18 @@ def _is_ours(base: Config) -> bool:
     return str(base.model.get('backbone', {}).get('type')).rsplit('.', 1)[-1] in backbones()
 
 
-def _rescaled_hooks(base: Config, boxes: int) -> str:
+def _rescaled_hooks(base: Config, images: int) -> str:
     """Code that moves what hooks do at an epoch to the same share of ``epochs``; empty if nothing.
 
     A phase keeps an epoch at least, as long as there are enough. A base that sets ``late_epochs``
-    ends with so many epochs of plain images in any training, but for one on few boxes.
+    ends with so many epochs of plain images in any training, but for one on few images.
     """
     before = base.train_cfg.max_epochs
     late = base.get('late_epochs')
 
     def rescaled(key: str, value: int) -> str:
         if late and key == 'switch_epoch':
-            return 'max(0, epochs - _base_.late_epochs)' if boxes >= FEW_BOXES else 'epochs'
+            return 'max(0, epochs - _base_.late_epochs)' if images >= FEW_IMAGES else 'epochs'
         share = f'round({value} * epochs / {before})'
         return f'min(max(1, {share}), epochs - 1)' if 0 < value < before else share
 
@@ -105,10 +105,10 @@ def _rescaled_hooks(base: Config, boxes: int) -> str:
         hooks += f'    *_base_.custom_hooks[{done}:],\n'
     if not late:
         why = 'at the same share of the epochs as in the base'
-    elif boxes >= FEW_BOXES:
+    elif images >= FEW_IMAGES:
         why = 'plain images in the last epochs'
     else:
-        why = f'{boxes} objects are few: no plain images in the last epochs'
+        why = f'{images} images are few: no plain ones in the last epochs'
     return f'# {why}\ncustom_hooks = [\n{hooks}]\n'
 
 
@@ -195,7 +195,7 @@ def config_text(
     # epochs of the base at which validation begins, or comes oftener
     neutral = dict(val_begin=1, dynamic_intervals=None)
     loop = ''.join(f', {k}={v}' for k, v in neutral.items() if k in base.train_cfg)
-    hooks = _rescaled_hooks(base, sum(len(picture.boxes) for picture in train))
+    hooks = _rescaled_hooks(base, len(train))
     bases = ''.join(f'    {path!r},\n' for path in bases)
     return f'''\
 # Written by tools/prepare_data.py; yours to edit.

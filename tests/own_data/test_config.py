@@ -167,14 +167,14 @@ def test_epochs_that_a_base_names_move_with_the_schedule(photos, tmp_path, epoch
     assert ema.type == 'EMAHook' and cache == dict(type='EmptyCacheHook')
 
 
-# the last 12 epochs have plain images, but none where the objects are fewer than `few`
+# the last 12 epochs have plain images, but none where images are fewer than `few`
 @pytest.mark.parametrize(
     ('epochs', 'few', 'switch'), [(30, 1, 18), (12, 1, 0), (2, 1, 0), (30, 1000, 30)]
 )
-def test_the_default_ends_with_plain_images_unless_objects_are_few(
+def test_the_default_ends_with_plain_images_unless_images_are_few(
     photos, tmp_path, monkeypatch, epochs, few, switch
 ):
-    monkeypatch.setattr('shufflenet_det.own_data.config.FEW_BOXES', few)
+    monkeypatch.setattr('shufflenet_det.own_data.config.FEW_IMAGES', few)
     cfg = prepare(photos, labels(photos), tmp_path / 'own', steps=epochs).config
     assert cfg.train_cfg.max_epochs == epochs
     *guards, hook = cfg.custom_hooks

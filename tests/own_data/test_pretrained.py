@@ -15,6 +15,7 @@ from ..weights.public import keep, stand_in
 from .files import BOXES, C4, labels, write_images
 
 NAME = 'shufflenet://authors-0.5x-g8'
+LIGHT = C4.replace('_c4_', '_light_')
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def run(monkeypatch, *arguments: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize('base', [None, C4, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'])
+@pytest.mark.parametrize('base', [None, LIGHT, C4, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'])
 def test_the_config_starts_from_the_name(base, arguments, tmp_path, monkeypatch, capsys):
     more = ['--base', base] if base else []
     assert run(monkeypatch, *arguments, '--pretrained', NAME, *more) is None
@@ -49,7 +50,7 @@ def test_the_config_starts_from_the_name(base, arguments, tmp_path, monkeypatch,
     state = CheckpointLoader.load_checkpoint(NAME)['state_dict']
     parts = {'backbone.': model.backbone}
     # as the configs have it with what SHUFFLENET_PRETRAINED names; RetinaNet's own keeps statistics
-    assert model.backbone.norm_eval == (base is not None)
+    assert model.backbone.norm_eval == (base not in (None, LIGHT))
     if base == C4:
         parts['backbone.layers.2.'] = model.roi_head.shared_head
         assert model.roi_head.shared_head.norm_eval

@@ -3,9 +3,10 @@
 _base_ = './faster-rcnn_shufflenet-v1_fpn.py'
 channels = 96
 strides = [8, 16, 32]
+keep_statistics = False  # with those of ImageNet, values grow a hundredfold in training
 
 model = dict(
-    backbone=dict(out_indices=(1, 2, 3)),
+    backbone=dict(out_indices=(1, 2, 3), norm_eval=keep_statistics),
     neck=dict(
         _delete_=True,
         type='LightFPN',

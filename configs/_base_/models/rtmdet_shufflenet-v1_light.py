@@ -1,15 +1,12 @@
 # One stage, for CPUs: the backbone and the neck of the light Faster R-CNN with RTMDet's assigner
 # and losses and a thin head (docs/light-detector.md).
 _base_ = './faster-rcnn_shufflenet-v1_light.py'
-# of pretrained batch norms: 16 images a GPU are enough for new ones. With those of ImageNet, values
-# grow in training from unit to unit, to a hundred times what they were
-keep_statistics = False
 
 model = dict(
     _delete_=True,
     type='SingleStageDetector',
     data_preprocessor=_base_.model.data_preprocessor,
-    backbone=dict(_base_.model.backbone, norm_eval=keep_statistics),
+    backbone=_base_.model.backbone,
     neck=_base_.model.neck,
     bbox_head=dict(
         type='LightRTMDetHead',
