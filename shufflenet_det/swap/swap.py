@@ -70,7 +70,7 @@ def plan_swap(
         kind = chosen['type'] if scope == 'mmdet' else f'mmdet.{chosen["type"]}'
         kept = _kept(detector.backbone, chosen['type'], weights is not None)
         if weights is not None and old.get('keep_statistics'):
-            # most configs of this package keep the statistics of whatever they start from
+            # C4 and FPN of this package keep the statistics of whatever they start from
             kept['norm_eval'] = True
         chosen = dict(chosen, type=kind)
         placed = dict({**kept, **chosen}, out_indices=indices)

@@ -60,8 +60,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--base', metavar='CONFIG',
         help='config to inherit, a file or a name of MMDetection such as '
-        'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py (default: ShuffleNet 0.5x, a light one-'
-        'stage detector at 320 pixels)',
+        'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py (default: a light one-stage detector '
+        'with ShuffleNet 0.5x at 320 pixels)',
     )  # fmt: skip
     parser.add_argument(
         '--size', type=int, metavar='PIXELS',

@@ -42,7 +42,7 @@ def built(cfg: Config) -> BaseModel:
     return model
 
 
-def assert_started(model: BaseModel, checkpoint: dict) -> None:
+def assert_started(model: BaseModel, checkpoint: dict, keeps_statistics: bool = True) -> None:
     """Every tensor of backbone and shared stage is that of the checkpoint."""
     state = checkpoint['state_dict']
     parts = {'backbone.': model.backbone}
@@ -52,6 +52,7 @@ def assert_started(model: BaseModel, checkpoint: dict) -> None:
         for name, tensor in part.state_dict().items():
             if not name.endswith('num_batches_tracked'):
                 assert torch.equal(tensor, state[prefix + name].float()), prefix + name
+        assert part.norm_eval == keeps_statistics
 
 
 def step(model: BaseModel) -> None:
@@ -75,11 +76,7 @@ def started(file, detector: str, home: Path, monkeypatch, width: str) -> BaseMod
     needed = record_of(model)
     assert (needed.variant, needed.shuffle) == (file.needs.variant, file.needs.shuffle)
     assert needed.preprocessing == file.needs.preprocessing
-    assert_started(model, CheckpointLoader.load_checkpoint(name))
-    # in the light ones, trained with ImageNet's statistics, values grow a hundredfold
-    assert model.backbone.norm_eval == (detector != 'light')
-    if detector == 'c4':
-        assert model.roi_head.shared_head.norm_eval
+    assert_started(model, CheckpointLoader.load_checkpoint(name), detector != 'light')
     said = started_from(cfg.start)
     for what in (name, repr(file.needs.shuffle), f'groups={needed.variant["groups"]}'):
         assert what in said
