@@ -58,6 +58,7 @@ class Detector(Predictor):
         workers: images that :meth:`map` works on at the same time.
         score_threshold: least score of a detection; by default that of the export, which it cannot
             be below.
+        image_size: as of :class:`.predictor.Predictor`.
 
     Raises:
         DataError: there is no exported detector, or it is damaged.
@@ -75,8 +76,9 @@ class Detector(Predictor):
         threads: int = 0,
         workers: int = 1,
         score_threshold: float | None = None,
+        image_size: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(path, engine, threads, workers)
+        super().__init__(path, engine, threads, workers, image_size)
         exported = self._network.about['thresholds']['score']
         self._threshold = exported if score_threshold is None else score_threshold
         if not exported <= self._threshold <= 1:

@@ -5,13 +5,14 @@ networks has a writer of its files.
 """
 import os
 from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from .errors import EngineError
 from .packages import require
 from .precision import FLOAT
-from .sessions import Session
+from .sessions import Session, Shape, for_other_shapes
 
 
 class Engine(ABC):
@@ -25,6 +26,7 @@ class Engine(ABC):
         files: all files that belong to a network.
         detector_files: of a detector those besides ``files``.
         precisions: of :data:`.precision.PRECISIONS` those that it can run.
+        fixes_shapes: whether a network is faster where it is loaded for images of one shape.
     """
 
     name: ClassVar[str]
@@ -33,9 +35,17 @@ class Engine(ABC):
     files: ClassVar[tuple[str, ...]]
     detector_files: ClassVar[tuple[str, ...]] = ()
     precisions: ClassVar[tuple[str, ...]] = (FLOAT,)
+    fixes_shapes: ClassVar[bool] = False
 
     @abstractmethod
-    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
+    def load(
+        self,
+        path: Path,
+        threads: int,
+        workers: int,
+        precision: str = FLOAT,
+        shape: Shape | None = None,
+    ) -> Session:
         """A session for a model file.
 
         Args:
@@ -43,6 +53,7 @@ class Engine(ABC):
             threads: of one inference.
             workers: most threads that will call the session at the same time.
             precision: one of ``precisions``, which the processor has.
+            shape: of all images; only where ``fixes_shapes``.
         """
 
     def known_to_processor(self) -> tuple[str, ...]:
@@ -79,7 +90,12 @@ class Engine(ABC):
         return require(self.name, self.name, f'the extra {self.name} of shufflenet_runtime')
 
     def open(
-        self, folder: Path, threads: int = 0, workers: int = 1, precision: str = FLOAT
+        self,
+        folder: Path,
+        threads: int = 0,
+        workers: int = 1,
+        precision: str = FLOAT,
+        shape: Shape | None = None,
     ) -> Session:
         """Load the network of an exported folder.
 
@@ -88,6 +104,8 @@ class Engine(ABC):
             threads: of one inference; 0 to share all cores among the workers.
             workers: most threads that will call the session at the same time.
             precision: of the network.
+            shape: of most images. The network is prepared for it where that is faster, and takes
+                images of other shapes all the same.
 
         Raises:
             EngineError: the engine is not installed, lacks the precision, or refuses the file.
@@ -95,8 +113,12 @@ class Engine(ABC):
         self.require()
         self.require_precision(precision)
         path = Path(folder) / self.model
+        threads = threads or max(1, cores() // workers)
+        load = partial(self.load, path, threads, workers, precision)
         try:
-            return self.load(path, threads or max(1, cores() // workers), workers, precision)
+            if shape is None or not self.fixes_shapes:
+                return load()
+            return for_other_shapes(load(shape), shape, load)
         # each engine has exceptions of its own, which its Python package does not name
         except Exception as error:
             raise EngineError(f'{self.name} cannot load {path}: {error}') from None

@@ -12,7 +12,7 @@ from .dense import DenseDetector, names_of_maps
 from .engine import Engine
 from .errors import EngineError
 from .precision import FLOAT
-from .sessions import Outputs, Session
+from .sessions import Outputs, Session, Shape
 from .two_stage import Features, TwoStageDetector
 
 MODEL, WEIGHTS = 'model.ncnn.param', 'model.ncnn.bin'
@@ -109,7 +109,14 @@ class Ncnn(Engine):
     detector_files = (SETTINGS,)
     precisions = ('fp32', 'fp16')
 
-    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
+    def load(
+        self,
+        path: Path,
+        threads: int,
+        workers: int,
+        precision: str = FLOAT,
+        shape: Shape | None = None,
+    ) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         network = NcnnNetwork(path, threads, precision)
         if path.with_name(SETTINGS).is_file():

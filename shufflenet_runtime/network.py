@@ -12,6 +12,7 @@ from .description import check_files, read_description
 from .engines import ENGINES, engine_named
 from .errors import ConfigError, EngineError
 from .precision import FLOAT
+from .resizing import input_size
 from .sessions import Outputs, Session
 
 
@@ -66,6 +67,7 @@ def open_network(
     engine: str | None = None,
     threads: int = 0,
     workers: int = 1,
+    size: tuple[int, int] | None = None,
 ) -> Network:
     """Load an exported network.
 
@@ -76,6 +78,9 @@ def open_network(
             network was exported for.
         threads: of one inference; 0 to share all cores among the workers.
         workers: most threads that will run the network at the same time.
+        size: height and width of most of its inputs, for which it is made faster where the engine
+            can; one of another size works as well. By default that to which all images are
+            resized, if there is one.
 
     Raises:
         DataError: there is none, or it is damaged.
@@ -88,7 +93,9 @@ def open_network(
     chosen = engine_named(engine or _first_installed(about['engines']))
     check_files(folder, about, chosen.name, chosen.files_of(about['kind']))
     precision = about['engines'][chosen.name].get('precision', FLOAT)
-    session = chosen.open(Path(folder), threads, workers, precision)
+    size = size or input_size(about['resize'])
+    shape = None if size is None else (1, 3, *size)
+    session = chosen.open(Path(folder), threads, workers, precision, shape)
     return Network(about, chosen.name, precision, session)
 
 

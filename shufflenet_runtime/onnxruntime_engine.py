@@ -5,7 +5,7 @@ import numpy as np
 
 from .engine import Engine
 from .precision import FLOAT
-from .sessions import Outputs, Session
+from .sessions import Outputs, Session, Shape
 
 
 class OnnxRuntime(Engine):
@@ -15,8 +15,16 @@ class OnnxRuntime(Engine):
     files = (model,)
     # of int8 the file says all
     precisions = ('fp32', 'int8')
+    fixes_shapes = True
 
-    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
+    def load(
+        self,
+        path: Path,
+        threads: int,
+        workers: int,
+        precision: str = FLOAT,
+        shape: Shape | None = None,
+    ) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         import onnxruntime
 
@@ -24,6 +32,10 @@ class OnnxRuntime(Engine):
         options.intra_op_num_threads = threads
         # warnings of its optimiser are for its developers
         options.log_severity_level = 3
+        if shape is not None:
+            # exported networks have these names for what may vary; it is no error if one is fixed
+            for axis, name in {0: 'batch', 2: 'height', 3: 'width'}.items():
+                options.add_free_dimension_override_by_name(name, shape[axis])
         session = onnxruntime.InferenceSession(
             str(path), options, providers=['CPUExecutionProvider']
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from .engine import Engine
 from .precision import FLOAT, PRECISIONS
-from .sessions import Outputs, Session
+from .sessions import Outputs, Session, Shape
 
 # of int8 what is not quantised stays in float32
 _HINTS = dict(fp32='f32', fp16='f16', bf16='bf16', int8='f32')
@@ -41,6 +41,7 @@ class OpenVino(Engine):
     name, format, model = 'openvino', 'openvino', 'model.xml'
     files = (model, 'model.bin')
     precisions = PRECISIONS
+    fixes_shapes = True
 
     def known_to_processor(self) -> tuple[str, ...]:
         """float32 always, the others where there are instructions for them."""
@@ -50,7 +51,14 @@ class OpenVino(Engine):
             known.remove('int8')
         return tuple(known)
 
-    def load(self, path: Path, threads: int, workers: int, precision: str = FLOAT) -> Session:
+    def load(
+        self,
+        path: Path,
+        threads: int,
+        workers: int,
+        precision: str = FLOAT,
+        shape: Shape | None = None,
+    ) -> Session:
         """A session with a stream for each worker."""
         import openvino
 
@@ -60,7 +68,10 @@ class OpenVino(Engine):
             'NUM_STREAMS': workers,
             'INFERENCE_NUM_THREADS': threads * workers,
         }
-        network = _core().compile_model(str(path), 'CPU', settings)
+        model = _core().read_model(str(path))
+        if shape is not None:
+            model.reshape({0: list(shape)})
+        network = _core().compile_model(model, 'CPU', settings)
         outputs = {output.any_name: output for output in network.outputs}
         # a request is one inference at a time
         own = threading.local()

@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .description import read_description
 from .errors import ConfigError
 from .images import check_image, read_image
 from .network import open_network
 from .parallel import in_order
-from .resizing import resize_image
+from .resizing import input_size, resize_image
 
 Image = np.ndarray | str | Path
 
@@ -23,6 +24,8 @@ class Predictor:
             network was exported for.
         threads: of one inference; 0 to share all cores among the workers.
         workers: images that :meth:`map` works on at the same time.
+        image_size: height and width of most images, such as a camera's, for which the network is
+            made faster; those of other sizes work as well.
 
     Attributes:
         labels: names of the classes, or None where the checkpoint did not tell them.
@@ -40,11 +43,19 @@ class Predictor:
     upright: ClassVar[bool] = True
 
     def __init__(
-        self, path: str | Path, engine: str | None = None, threads: int = 0, workers: int = 1
+        self,
+        path: str | Path,
+        engine: str | None = None,
+        threads: int = 0,
+        workers: int = 1,
+        image_size: tuple[int, int] | None = None,
     ) -> None:
         if threads < 0 or workers < 1:
             raise ConfigError(f'threads={threads} must be 0 or more, workers={workers} 1 or more.')
-        self._network = open_network(path, (self.kind,), engine, threads, workers)
+        if image_size is not None and not (len(image_size) == 2 and min(image_size) >= 1):
+            raise ConfigError(f'image_size={image_size} must be height and width, 1 or more.')
+        size = image_size and input_size(read_description(path)['resize'], image_size)
+        self._network = open_network(path, (self.kind,), engine, threads, workers, size)
         self.engine, self.precision = self._network.engine, self._network.precision
         self._workers = workers
         self.labels: list[str] | None = self._network.about['labels']

@@ -62,13 +62,39 @@ def resize_image(image: np.ndarray, rule: Mapping[str, Any] | None) -> np.ndarra
     return _padded(image, rule['pad']) if rule.get('pad') else image
 
 
-def _padded(image: np.ndarray, pad: Mapping[str, Any]) -> np.ndarray:
-    height, width = image.shape[:2]
+def input_size(
+    rule: Mapping[str, Any] | None, image_size: tuple[int, int] | None = None
+) -> tuple[int, int] | None:
+    """Height and width of what the network gets, of images of one size; None if it is not known.
+
+    Args:
+        rule: as of :func:`resize_image`.
+        image_size: height and width of the images; None if they differ.
+    """
+    name = rule and rule['rule']
+    if name == 'crop':
+        return rule['crop'], rule['crop']
+    if name == 'exact':
+        # whatever their size is
+        image_size = image_size or (1, 1)
+    if image_size is None:
+        return None
+    width, height = resized_size(*image_size[::-1], rule)
+    return _padded_size(height, width, rule and rule.get('pad') or {})
+
+
+def _padded_size(height: int, width: int, pad: Mapping[str, Any]) -> tuple[int, int]:
     wanted = np.array([pad.get('height') or height, pad.get('width') or width])
     if pad.get('square'):
         wanted[:] = max(height, width)
     divisor = pad.get('divisor') or 1
-    bottom, right = np.maximum(-(-wanted // divisor) * divisor - (height, width), 0).tolist()
+    return tuple(np.maximum(-(-wanted // divisor) * divisor, (height, width)).tolist())
+
+
+def _padded(image: np.ndarray, pad: Mapping[str, Any]) -> np.ndarray:
+    height, width = image.shape[:2]
+    wanted = _padded_size(height, width, pad)
+    bottom, right = wanted[0] - height, wanted[1] - width
     return cv2.copyMakeBorder(
         image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=pad['values']
     )

@@ -91,7 +91,7 @@ def engine_run(
         WRITERS[chosen.format](source, folder, rewrites)
     except ExportError as error:
         raise ConfigError(f'{engine}: {error}') from None
-    return partial(chosen.open(folder, threads), images)
+    return partial(chosen.open(folder, threads, shape=images.shape), images)
 
 
 def _eager(network: Callable, images: object) -> Call:

@@ -59,18 +59,20 @@ def measure_exported(
     if not sizes and not images:
         raise ConfigError('name --size or --images: a network is timed on something.')
     abouts = {folder: read_description(folder) for folder in dict.fromkeys(folders)}
-    networks = {
-        (folder, name): open_network(folder, _KINDS, name, threads)
-        for folder, about in abouts.items()
-        for name in about['engines']
-        if name in ENGINES
-    }
     figures = _figures(metrics)
     rows = []
     for size in sizes or [None]:
         inputs = {
             folder: random_image(size) if size else _first(images, about)
             for folder, about in abouts.items()
+        }
+        networks = {
+            (folder, name): open_network(
+                folder, _KINDS, name, threads, size=inputs[folder].shape[2:]
+            )
+            for folder, about in abouts.items()
+            for name in about['engines']
+            if name in ENGINES
         }
         runs = {key: partial(n.run, inputs[key[0]]) for key, n in networks.items()}
         shape = inputs[folders[0]].shape[2:]

@@ -1,8 +1,14 @@
 """Engines in a process that does other things, too."""
 import subprocess
 import sys
+from pathlib import Path
 
+from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
+from shufflenet_runtime.openvino_engine import OpenVino
+
+import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper
 
 # engines come and go, and then a process ends that reads images
@@ -31,16 +37,48 @@ print('signals', bool(seen))
 """
 
 
-def test_the_end_of_a_worker_process_after_openvino_is_no_crash(tmp_path):
+def write_cast(path: Path) -> Path:
+    """A network whose output is its image."""
     info = [
-        helper.make_tensor_value_info(name, kind, [1, 3, 'height', 'width'])
+        helper.make_tensor_value_info(name, kind, ['batch', 3, 'height', 'width'])
         for name, kind in (('image', TensorProto.UINT8), ('out', TensorProto.FLOAT))
     ]
     node = helper.make_node('Cast', ['image'], ['out'], to=TensorProto.FLOAT)
     graph = helper.make_graph([node], 'cast', info[:1], info[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
-    path = tmp_path / 'model.onnx'
     onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize('engine', [OnnxRuntime(), OpenVino()], ids=lambda engine: engine.name)
+def test_a_network_for_images_of_one_shape_takes_others_too(tmp_path, monkeypatch, engine):
+    import openvino
+
+    path = write_cast(tmp_path / 'model.onnx')
+    if engine.name == 'openvino':
+        openvino.save_model(openvino.convert_model(path), tmp_path / engine.model)
+    load, loaded = type(engine).load, []
+
+    def counted(*args: object) -> object:
+        loaded.append(args[-1])
+        return load(*args)
+
+    monkeypatch.setattr(type(engine), 'load', counted)
+    shape = (1, 3, 4, 6)
+    session = engine.open(tmp_path, 1, shape=shape)
+    rng = np.random.default_rng(0)
+    for other in (shape, (1, 3, 6, 4), shape, (2, 3, 4, 6), (1, 3, 9, 9)):
+        images = rng.integers(0, 256, other, np.uint8)
+        assert (session(images)['out'] == images).all()
+    # once for the shape, once for all others
+    assert len(loaded) == 2 and loaded[0] == shape
+    # that of the one shape takes no other
+    with pytest.raises(Exception, match=r'(?i)shape|dimension'):
+        engine.load(tmp_path / engine.model, 1, 1, 'fp32', shape)(np.zeros((1, 3, 9, 9), np.uint8))
+
+
+def test_the_end_of_a_worker_process_after_openvino_is_no_crash(tmp_path):
+    path = write_cast(tmp_path / 'model.onnx')
     done = subprocess.run(
         [sys.executable, '-c', SIGNAL, path], capture_output=True, text=True, timeout=300
     )

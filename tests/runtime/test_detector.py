@@ -42,6 +42,19 @@ def test_boxes_are_in_pixels_of_the_image_and_labels_have_names(
     assert first == dict(label='first', score=round(scores[0], 5), box=[0, 0, 99, 70])
 
 
+@pytest.mark.parametrize(
+    'resize', [None, dict(rule='fit', long=50, short=30)], ids=['as it is', 'fit']
+)
+def test_a_detector_for_images_of_one_size_takes_others_too(tmp_path, resize):
+    folder = write_detector(tmp_path / 'exported', resize=resize)
+    prepared = Detector(folder, image_size=(70, 99))
+    for size in ((70, 99), (99, 70), (8, 8)):
+        assert prepared(plain(*size)).as_json() == Detector(folder)(plain(*size)).as_json()
+    for wrong in ((70,), (0, 99)):
+        with pytest.raises(ConfigError, match='must be height and width, 1 or more'):
+            Detector(folder, image_size=wrong)
+
+
 def test_score_threshold_and_images_without_detections(tmp_path):
     folder = write_detector(tmp_path / 'exported')
     assert Detector(folder, score_threshold=0.3)(plain(9, 9)).names == ('second', 'third')

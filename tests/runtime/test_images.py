@@ -2,7 +2,7 @@
 from shufflenet_det.data import CheckedLoadImageFromFile, ResizeCenterCrop
 from shufflenet_runtime.errors import DataError
 from shufflenet_runtime.images import read_image
-from shufflenet_runtime.resizing import resize_image
+from shufflenet_runtime.resizing import input_size, resize_image
 
 import cv2
 import mmcv
@@ -33,6 +33,33 @@ def test_resizing_is_that_of_training(shape):
         expected = ResizeCenterCrop(short, crop)(torch.from_numpy(image.transpose(2, 0, 1).copy()))
         found = resize_image(image, dict(rule='crop', short=short, crop=crop))
         assert (found == expected.numpy().transpose(1, 2, 0)).all()
+
+
+PADS = [{}, dict(divisor=32), dict(width=640, height=640), dict(square=True, divisor=64)]
+
+
+@pytest.mark.parametrize('pad', [pad and dict(pad, values=[1, 2, 3]) for pad in PADS])
+@pytest.mark.parametrize(
+    'rule',
+    [
+        dict(rule='keep'),
+        dict(rule='fit', long=500, short=300),
+        dict(rule='exact', width=123, height=77),
+    ],
+    ids=lambda rule: rule['rule'],
+)
+def test_size_of_the_input_is_known_before(rule, pad):
+    rule = dict(rule, pad=pad)
+    for shape in SHAPES:
+        expected = resize_image(noise(shape), rule).shape[:2]
+        assert input_size(rule, shape) == expected
+        assert input_size(rule) == (expected if rule['rule'] == 'exact' else None)
+
+
+def test_size_of_the_input_without_a_rule_and_of_crops():
+    assert input_size(None, (30, 40)) == (30, 40) and input_size(None) is None
+    crop = dict(rule='crop', short=64, crop=56)
+    assert input_size(crop, (30, 40)) == input_size(crop) == (56, 56)
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp', '.bmp'])
