@@ -26,6 +26,7 @@ after_load: list[Callable[[nn.Module, Origin], None]] = []
 """Called with each module that has been loaded, without wrappers, and with the file, if known."""
 _PACKAGE = __name__.partition('.')[0]
 _every_model = False
+_SILENT = logging.Logger(__name__, level=logging.CRITICAL + 1)
 _MISMATCH = re.compile(r'size mismatch for (\S+): copying a param with shape (?:torch\.Size\()?'
                        r'(.*?)\)? from checkpoint, the shape in current model is '
                        r'(?:torch\.Size\()?(.*?)\)?\.$', re.MULTILINE)
@@ -133,9 +134,8 @@ def has_part_of_ours(module: nn.Module) -> bool:
 
 def needed() -> bool:
     """Whether mmengine loads a file of which nothing fits without an error."""
-    silent = logging.Logger(__name__, level=logging.CRITICAL + 1)
     try:
-        mmengine_checkpoint.load_state_dict(nn.Linear(1, 1), {}, logger=silent)
+        mmengine_checkpoint.load_state_dict(nn.Linear(1, 1), {}, logger=_SILENT)
     except Exception:  # any error will do
         return False
     return True
@@ -159,9 +159,10 @@ def accounting(load_state_dict: Callable) -> Callable:
     """
     def load_and_report(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False,
                         logger: Any = None) -> None:
-        if not _every_model and not has_part_of_ours(module):
+        held = _every_model or has_part_of_ours(module)
+        expected = tuple(_model_tensors(module)) if held else ()
+        if not expected:
             return load_state_dict(module, state_dict, strict, logger)
-        expected = tuple(_model_tensors(module))
         seen: list[list[str]] = []
 
         def keep(_state, _prefix, _meta, _strict, missing, unexpected, errors):
@@ -171,11 +172,10 @@ def accounting(load_state_dict: Callable) -> Callable:
 
         handle = _unwrap(module)._register_load_state_dict_pre_hook(keep)
         try:
-            load_state_dict(module, state_dict, strict, logger)
+            # in place of mmengine's own list of all names there is the account
+            load_state_dict(module, state_dict, strict, _SILENT)
         finally:
             handle.remove()
-        if not expected:
-            return
         report = (_report(expected, *seen) if seen else compare_keys(module, state_dict))
         origin = origin_of(state_dict)
         source = f'checkpoint {origin.name}' if origin else 'a state dict'

@@ -192,6 +192,14 @@ def test_modules_without_tensors_and_plain_state_dicts(said):
     assert load_state_dict is mmengine_checkpoint.load_state_dict
 
 
+def test_nothing_else_is_printed_of_names_that_do_not_fit(said, capsys):
+    load_state_dict(nn.Linear(2, 2), {'weight': torch.zeros(2, 2), 'other': torch.zeros(1)})
+    assert said[-1][1].endswith('1 of 2 model tensors matched; 1 missing (bias); '
+                                '1 unexpected (other)')
+    printed = capsys.readouterr()
+    assert 'match exactly' not in printed.out + printed.err
+
+
 def test_strict_still_raises():
     with pytest.raises(RuntimeError, match='missing keys'):
         load_state_dict(nn.Linear(2, 2), {'weight': torch.zeros(2, 2)}, strict=True)
