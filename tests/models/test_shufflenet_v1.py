@@ -89,3 +89,29 @@ def test_squeeze_and_excitation_adds_only_its_own_layers():
 @pytest.mark.parametrize('factor', [0.1, 0.15])
 def test_squeeze_and_excitation_of_very_narrow_nets_builds(factor):
     ShuffleNetV1(groups=1, widen_factor=factor, with_se=True)(torch.rand(2, 3, 64, 64))
+
+
+def reaches(stages: nn.Module, channels: int) -> torch.Tensor:
+    """Which output channel depends on which input channel, as a matrix of both."""
+    # nothing cancels, so what gets a signal from a channel depends on it
+    for tensor in stages.state_dict().values():
+        tensor.fill_(1)
+    for norm in (m for m in stages.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.zeros_(norm.bias)
+        norm.running_mean.zero_()
+    inputs = torch.eye(channels, dtype=torch.double)[:, :, None, None].expand(-1, -1, 8, 8)
+    with torch.no_grad():
+        return (stages.double().eval()(inputs).amax((2, 3)) > 0).T
+
+
+@pytest.mark.parametrize(('groups', 'in_a_stage', 'to_the_end'), [(8, 1 / 8, 1 / 2), (3, 1 / 3, 1)])
+def test_what_crosses_groups_without_shuffle(groups, in_a_stage, to_the_end):
+    """Units of stride 2 join their groups in pairs: docs/claims.md has these shares."""
+    for shuffle, shares in (('standard', (1, 1)), ('none', (in_a_stage, to_the_end))):
+        model = ShuffleNetV1(groups=groups, widen_factor=0.25, shuffle=shuffle)
+        # the first unit's convolution has no groups
+        stage = nn.Sequential(*model.layers[0][1:])
+        width = next(m for m in stage.modules() if isinstance(m, nn.Conv2d)).in_channels
+        stages = nn.Sequential(stage, *model.layers[1], *model.layers[2])
+        for part, share in zip((stage, stages), shares, strict=True):
+            assert reaches(part, width).double().mean() == pytest.approx(share)
