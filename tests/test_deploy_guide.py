@@ -68,7 +68,7 @@ def check_results(folder: Path) -> None:
 
 
 def python_example(image: Path) -> str:
-    (example,) = re.findall(r'```python\n(.*?)```', GUIDE.read_text(), re.DOTALL)
+    example = ''.join(re.findall(r'```python\n(.*?)```', GUIDE.read_text(), re.DOTALL))
     path = 'data/sample/val2017/000000000140.jpg'
     assert path in example
     return example.replace(path, str(image)).replace('score_threshold=0.3', 'score_threshold=0.05')
