@@ -31,7 +31,8 @@ class Case:
         for write in WRITERS.values():
             write(self.source, folder)
         self.sessions: dict[str, Session] = {
-            name: engine.open(folder, threads=1) for name, engine in ENGINES.items()
+            name: engine.open(folder, threads=1, shape=(1, 3, *SIZES[0]))
+            for name, engine in ENGINES.items()
         }
 
 

@@ -49,7 +49,8 @@ def decisive(family: str) -> SingleStageDetector:
 
 def check(source: Exportable, name: str, folder: Path) -> None:
     WRITERS[name](source, folder)
-    session = FORMATS[name].open(folder, threads=1)
+    # the first size in the network for one shape, the second in the one for all others
+    session = FORMATS[name].open(folder, threads=1, shape=(1, 3, 160, 224))
     for size in ((160, 224), (131, 250)):
         images = picture(*size, seed=1)[None]
         expected = source.predict(images)
