@@ -5,6 +5,7 @@ networks has a writer of its files.
 """
 import os
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 from .errors import EngineError
 from .packages import require
 from .precision import FLOAT
-from .sessions import Session, Shape, for_other_shapes
+from .sessions import Session, Setting, Shape, for_other_shapes
 
 
 class Engine(ABC):
@@ -38,22 +39,13 @@ class Engine(ABC):
     fixes_shapes: ClassVar[bool] = False
 
     @abstractmethod
-    def load(
-        self,
-        path: Path,
-        threads: int,
-        workers: int,
-        precision: str = FLOAT,
-        shape: Shape | None = None,
-    ) -> Session:
+    def load(self, path: Path, setting: Setting) -> Session:
         """A session for a model file.
 
         Args:
             path: ``model`` in an exported folder.
-            threads: of one inference.
-            workers: most threads that will call the session at the same time.
-            precision: one of ``precisions``, which the processor has.
-            shape: of all images; only where ``fixes_shapes``.
+            setting: its precision is one of ``precisions``, which the processor has; it has a shape
+                only where ``fixes_shapes``.
         """
 
     def known_to_processor(self) -> tuple[str, ...]:
@@ -114,11 +106,12 @@ class Engine(ABC):
         self.require_precision(precision)
         path = Path(folder) / self.model
         threads = threads or max(1, cores() // workers)
-        load = partial(self.load, path, threads, workers, precision)
+        general = Setting(threads, workers, precision)
         try:
             if shape is None or not self.fixes_shapes:
-                return load()
-            return for_other_shapes(load(shape), shape, load)
+                return self.load(path, general)
+            session = self.load(path, replace(general, shape=shape))
+            return for_other_shapes(session, shape, partial(self.load, path, general))
         # each engine has exceptions of its own, which its Python package does not name
         except Exception as error:
             raise EngineError(f'{self.name} cannot load {path}: {error}') from None

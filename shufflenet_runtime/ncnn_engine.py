@@ -12,7 +12,7 @@ from .dense import DenseDetector, names_of_maps
 from .engine import Engine
 from .errors import EngineError
 from .precision import FLOAT
-from .sessions import Outputs, Session, Shape
+from .sessions import Outputs, Session, Setting
 from .two_stage import Features, TwoStageDetector
 
 MODEL, WEIGHTS = 'model.ncnn.param', 'model.ncnn.bin'
@@ -109,15 +109,9 @@ class Ncnn(Engine):
     detector_files = (SETTINGS,)
     precisions = ('fp32', 'fp16')
 
-    def load(
-        self,
-        path: Path,
-        threads: int,
-        workers: int,
-        precision: str = FLOAT,
-        shape: Shape | None = None,
-    ) -> Session:
+    def load(self, path: Path, setting: Setting) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
+        threads, precision = setting.threads, setting.precision
         network = NcnnNetwork(path, threads, precision)
         if path.with_name(SETTINGS).is_file():
             settings = json.loads(path.with_name(SETTINGS).read_text(encoding='utf-8'))

@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from .engine import Engine
-from .precision import FLOAT
-from .sessions import Outputs, Session, Shape
+from .sessions import Outputs, Session, Setting
 
 
 class OnnxRuntime(Engine):
@@ -17,25 +16,18 @@ class OnnxRuntime(Engine):
     precisions = ('fp32', 'int8')
     fixes_shapes = True
 
-    def load(
-        self,
-        path: Path,
-        threads: int,
-        workers: int,
-        precision: str = FLOAT,
-        shape: Shape | None = None,
-    ) -> Session:
+    def load(self, path: Path, setting: Setting) -> Session:
         """A session; how many inferences there are at a time makes no difference."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = setting.threads
         # warnings of its optimiser are for its developers
         options.log_severity_level = 3
-        if shape is not None:
+        if setting.shape is not None:
             # exported networks have these names for what may vary; it is no error if one is fixed
             for axis, name in {0: 'batch', 2: 'height', 3: 'width'}.items():
-                options.add_free_dimension_override_by_name(name, shape[axis])
+                options.add_free_dimension_override_by_name(name, setting.shape[axis])
         session = onnxruntime.InferenceSession(
             str(path), options, providers=['CPUExecutionProvider']
         )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .engine import Engine
-from .precision import FLOAT, PRECISIONS
-from .sessions import Outputs, Session, Shape
+from .precision import PRECISIONS
+from .sessions import Outputs, Session, Setting
 
 # of int8 what is not quantised stays in float32
 _HINTS = dict(fp32='f32', fp16='f16', bf16='bf16', int8='f32')
@@ -51,27 +51,20 @@ class OpenVino(Engine):
             known.remove('int8')
         return tuple(known)
 
-    def load(
-        self,
-        path: Path,
-        threads: int,
-        workers: int,
-        precision: str = FLOAT,
-        shape: Shape | None = None,
-    ) -> Session:
+    def load(self, path: Path, setting: Setting) -> Session:
         """A session with a stream for each worker."""
         import openvino
 
         # by itself it takes the fastest type that the processor has
-        settings = {
-            'INFERENCE_PRECISION_HINT': _HINTS[precision],
-            'NUM_STREAMS': workers,
-            'INFERENCE_NUM_THREADS': threads * workers,
+        properties = {
+            'INFERENCE_PRECISION_HINT': _HINTS[setting.precision],
+            'NUM_STREAMS': setting.workers,
+            'INFERENCE_NUM_THREADS': setting.threads * setting.workers,
         }
         model = _core().read_model(str(path))
-        if shape is not None:
-            model.reshape({0: list(shape)})
-        network = _core().compile_model(model, 'CPU', settings)
+        if setting.shape is not None:
+            model.reshape({0: list(setting.shape)})
+        network = _core().compile_model(model, 'CPU', properties)
         outputs = {output.any_name: output for output in network.outputs}
         # a request is one inference at a time
         own = threading.local()

@@ -1,8 +1,11 @@
 """What every engine makes of an exported network."""
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+
+from .precision import FLOAT
 
 Outputs = dict[str, np.ndarray]
 """Results by name."""
@@ -12,6 +15,23 @@ Session = Callable[[np.ndarray], Outputs]
 
 Shape = tuple[int, int, int, int]
 """Number of images, channels, height, width."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a network is loaded.
+
+    Attributes:
+        threads: of one inference.
+        workers: most threads that will call the session at the same time.
+        precision: one of :data:`.precision.PRECISIONS`.
+        shape: of all images; None if they differ.
+    """
+
+    threads: int = 1
+    workers: int = 1
+    precision: str = FLOAT
+    shape: Shape | None = None
 
 
 def for_other_shapes(session: Session, shape: Shape, load: Callable[[], Session]) -> Session:

@@ -3,8 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from shufflenet_runtime.engine import Engine
 from shufflenet_runtime.onnxruntime_engine import OnnxRuntime
 from shufflenet_runtime.openvino_engine import OpenVino
+from shufflenet_runtime.sessions import Session, Setting
 
 import numpy as np
 import onnx
@@ -17,9 +19,10 @@ import gc, os, signal, sys
 from pathlib import Path
 import numpy as np
 from shufflenet_runtime.openvino_engine import OpenVino
+from shufflenet_runtime.sessions import Setting
 images = np.zeros((1, 3, 2, 2), np.uint8)
-first = OpenVino().load(Path(sys.argv[1]), 1, 1)
-second = OpenVino().load(Path(sys.argv[1]), 1, 1)
+first = OpenVino().load(Path(sys.argv[1]), Setting())
+second = OpenVino().load(Path(sys.argv[1]), Setting())
 for session in (first, second):
     assert session(images)['out'].shape == images.shape
 del session, first
@@ -59,9 +62,9 @@ def test_a_network_for_images_of_one_shape_takes_others_too(tmp_path, monkeypatc
         openvino.save_model(openvino.convert_model(path), tmp_path / engine.model)
     load, loaded = type(engine).load, []
 
-    def counted(*args: object) -> object:
-        loaded.append(args[-1])
-        return load(*args)
+    def counted(self: Engine, path: Path, setting: Setting) -> Session:
+        loaded.append(setting.shape)
+        return load(self, path, setting)
 
     monkeypatch.setattr(type(engine), 'load', counted)
     shape = (1, 3, 4, 6)
@@ -71,10 +74,10 @@ def test_a_network_for_images_of_one_shape_takes_others_too(tmp_path, monkeypatc
         images = rng.integers(0, 256, other, np.uint8)
         assert (session(images)['out'] == images).all()
     # once for the shape, once for all others
-    assert len(loaded) == 2 and loaded[0] == shape
+    assert loaded == [shape, None]
     # that of the one shape takes no other
     with pytest.raises(Exception, match=r'(?i)shape|dimension'):
-        engine.load(tmp_path / engine.model, 1, 1, 'fp32', shape)(np.zeros((1, 3, 9, 9), np.uint8))
+        engine.load(tmp_path / engine.model, Setting(shape=shape))(np.zeros((1, 3, 9, 9), np.uint8))
 
 
 def test_the_end_of_a_worker_process_after_openvino_is_no_crash(tmp_path):

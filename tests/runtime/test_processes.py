@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shufflenet_runtime import Detector, EngineError, ncnn_engine
 from shufflenet_runtime.ncnn_engine import Ncnn, NcnnNetwork
+from shufflenet_runtime.sessions import Setting
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_ncnn_before_and_after_a_fork(ncnn_network, monkeypatch, threads):
     values = -np.ones((64, 32, 32), np.float32)
 
     def run() -> float:
-        session = Ncnn().load(ncnn_network, threads, 1)
+        session = Ncnn().load(ncnn_network, Setting(threads))
         return float(session(values[None])['level0'].sum())
 
     assert run() == values.size
