@@ -55,6 +55,10 @@ class Predictor:
         if image_size is not None and not (len(image_size) == 2 and min(image_size) >= 1):
             raise ConfigError(f'image_size={image_size} must be height and width, 1 or more.')
         size = image_size and input_size(read_description(path)['resize'], image_size)
+        if size and not all(size):
+            raise ConfigError(
+                f'image_size={image_size} is too narrow: resized it is {size[0]}x{size[1]}.'
+            )
         self._network = open_network(path, (self.kind,), engine, threads, workers, size)
         self.engine, self.precision = self._network.engine, self._network.precision
         self._workers = workers

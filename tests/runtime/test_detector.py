@@ -55,6 +55,12 @@ def test_a_detector_for_images_of_one_size_takes_others_too(tmp_path, resize):
             Detector(folder, image_size=wrong)
 
 
+def test_a_size_of_which_nothing_is_left_is_refused(tmp_path):
+    folder = write_detector(tmp_path / 'exported', resize=dict(rule='fit', long=50, short=30))
+    with pytest.raises(ConfigError, match=r'image_size=\(1, 900\) is too narrow: .* 0x50'):
+        Detector(folder, image_size=(1, 900))
+
+
 def test_score_threshold_and_images_without_detections(tmp_path):
     folder = write_detector(tmp_path / 'exported')
     assert Detector(folder, score_threshold=0.3)(plain(9, 9)).names == ('second', 'third')
