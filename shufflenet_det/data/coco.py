@@ -7,7 +7,7 @@ that the annotations lack is an error, and labels follow the order of the config
 """
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,18 +15,17 @@ from pathlib import Path
 from shufflenet_runtime.images import reason_of
 
 import cv2
-from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
-from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import DATASETS
+from mmengine.dataset import Compose
 
 from ..common.errors import DataError, shorten
 from ..common.faults import Faults
 from .coco_tables import NO_BOX, read_tables
 from .decode import note_folder
 from .learned import Learned
-from .transforms import CheckedLoadImageFromFile, FastPackDetInputs
+from .pipeline import replaced
 
 HOW_TO_GET_DATA = (
     'The data root must hold annotations/instances_{train,val}2017.json, train2017/ and val2017/. '
@@ -95,23 +94,6 @@ class CheckedCOCO(COCO):
         return [ids_of[name][0] for name in cat_names]
 
 
-# of MMDetection's transforms, those that are checked or fast
-_OURS = {'LoadImageFromFile': CheckedLoadImageFromFile, 'PackDetInputs': FastPackDetInputs}
-_STOCK = {LoadImageFromFile: 'LoadImageFromFile', PackDetInputs: 'PackDetInputs'}
-
-
-def _own(transform: dict | Callable) -> dict | Callable:
-    """``LoadImageFromFile`` replaced by the one that names what it cannot read, and others alike.
-
-    Not in the configs, because MMDetection's inferencer looks there for the stock transforms.
-    """
-    if not isinstance(transform, dict):
-        return transform
-    kind = transform['type']
-    name = kind if isinstance(kind, str) else _STOCK.get(kind)
-    return {**transform, 'type': _OURS[name]} if name in _OURS else transform
-
-
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
     """``CocoDataset`` that checks annotations, classes and images before the first of them is used.
@@ -125,8 +107,15 @@ class CheckedCocoDataset(CocoDataset):
 
     COCOAPI = CheckedCOCO
 
-    def __init__(self, *args, pipeline: Sequence[dict | Callable] = (), **kwargs) -> None:
-        super().__init__(*args, pipeline=[_own(step) for step in pipeline], **kwargs)
+    @property
+    def pipeline(self) -> Compose:
+        """The transforms; those that are set later, by a hook, are checked and fast, too."""
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Compose) -> None:
+        pipeline.transforms = replaced(pipeline.transforms)
+        self._pipeline = pipeline
 
     def load_data_list(self) -> list[dict]:
         self._learned = Learned(self.ann_file)
