@@ -37,6 +37,10 @@ def parse_args() -> argparse.Namespace:
         '--workers', type=int, default=1, help='images at the same time (default 1)'
     )
     parser.add_argument(
+        '--image-size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
+        help='of most images, such as the frames of a camera: these are faster then',
+    )  # fmt: skip
+    parser.add_argument(
         '--time', action='store_true',
         help='also say how long an image took, from its pixels to the results',
     )  # fmt: skip

@@ -38,6 +38,7 @@ class Options:
     threads: int
     workers: int
     max_frames: int | None
+    image_size: list[int] | None = None
     time: bool = False
 
 
@@ -104,16 +105,23 @@ def run(args: Options) -> None:
 
 
 def _predictor(args: Options) -> Predictor:
-    common = (args.model, args.engine, args.threads, args.workers)
+    size = args.image_size and tuple(args.image_size)
+    common = dict(
+        path=args.model,
+        engine=args.engine,
+        threads=args.threads,
+        workers=args.workers,
+        image_size=size,
+    )
     about = read_description(args.model)
     threshold = args.score_threshold
     if about['kind'] == 'classifier':
         if threshold is not None:
             raise ConfigError('--score-threshold is for detectors, and this is a classifier.')
-        return Classifier(*common)
+        return Classifier(**common)
     if threshold is None and about['kind'] == 'detector':
         threshold = max(_SCORE_THRESHOLD, about['thresholds']['score'])
-    return Detector(*common, threshold)
+    return Detector(**common, score_threshold=threshold)
 
 
 def predicting(predictor: Predictor) -> Callable[[Frame], Result]:

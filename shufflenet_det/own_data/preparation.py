@@ -11,7 +11,7 @@ from shufflenet_runtime.files import is_utf8, printable
 from mmengine.config import Config
 
 from ..common.cli import check_writable, write_atomically
-from ..common.config import load_config
+from ..common.config import load_config, require_configs
 from ..common.config_differences import plain
 from ..common.config_writing import write_config
 from ..common.errors import ConfigError, DataError, shorten
@@ -89,6 +89,7 @@ def prepare(
         DataError: the data cannot be trained on; the message names all that is to be mended.
     """
     _check_arguments(annotations, val_annotations, out, val_share, steps, seed, force)
+    require_configs()
     base_path = base or str(DEFAULT_BASE)
     inherited = load_config(base_path)
     base_config = adapted(change(inherited) if change else inherited, base_path, size)

@@ -201,3 +201,9 @@ def test_validation_class_that_training_lacks(photos, tmp_path, unused):
 def test_arguments_that_cannot_be(photos, tmp_path, arguments, message):
     with pytest.raises((ConfigError, DataError), match=message):
         prepare(photos, labels(photos), tmp_path / 'own', **arguments)
+
+
+def test_a_checkout_that_was_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr('shufflenet_det.common.config.CONFIGS', tmp_path / 'nowhere')
+    with pytest.raises(ConfigError, match='it was not installed. Run `pip install -e .`'):
+        prepare(tmp_path, tmp_path, tmp_path / 'out')

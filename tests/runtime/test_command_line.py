@@ -68,6 +68,14 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_size_of_most_images_changes_nothing_that_is_found(work):
+    plain = run(work, 'exported', 'pictures').stdout.splitlines()
+    sized = run(work, 'exported', 'pictures', '--image-size', 60, 80).stdout.splitlines()
+    assert sized[:3] == plain[:3]
+    refused = run(work, 'exported', 'pictures', '--image-size', 0, 80, code=1)
+    assert 'error: image_size=(0, 80) must be height and width' in refused.stderr
+
+
 def test_detections_are_printed(work):
     output = run(work, 'exported', 'pictures', 'pictures/1.png').stdout.splitlines()
     assert output[0] == (
