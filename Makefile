@@ -15,7 +15,7 @@ ONEDL_READY := $(ONEDL)/.ready
 # published as sources alone; pip makes wheels of them, without a compiler
 ONEDL_SOURCES := --no-binary onedl-mmcv,onedl-mmdetection,onedl-mmpretrain
 ONEDL_TESTS := tests/compat tests/swap tests/engine tests/weights tests/configs tests/tools \
-  tests/models/test_equals_mmpretrain.py tests/evaluation
+  tests/models/test_equals_mmpretrain.py tests/evaluation tests/data/test_augmentation.py
 
 .PHONY: help demo demo-scratch test test-all test-onedl test-matrix lint lock clean
 
