@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ..onednn import accumulate, add_and_relu
+from ..onednn import accumulate, pointwise
 from .maps import (
     POOL,
     channels_last,
@@ -129,7 +129,7 @@ class _Kept(NamedTuple):
         """Compress, norm, ReLU; depthwise; norm, shuffle, expand, norm, add, ReLU."""
         w1, gamma1, beta1, w2, gamma2, beta2, w3, gamma3, beta3 = unit.parameters
         norm1, norm2, norm3 = unit.norms
-        compressed = F.conv2d(x, w1, groups=x.shape[1] // w1.shape[1])
+        compressed = pointwise(x, w1, None, x.shape[1] // w1.shape[1])
         positive, mean1, inverse1 = torch.native_batch_norm(
             compressed, gamma1, beta1, norm1.mean, norm1.variance, True, norm1.momentum, norm1.eps
         )
@@ -152,7 +152,8 @@ class _Kept(NamedTuple):
         inverse3 = (variance3 + norm3.eps).rsqrt_()
         scale3 = inverse3 * gamma3.view(groups, -1)
         folded = (wt * scale3.unsqueeze(2)).view(w3.shape)
-        out = add_and_relu(filtered, folded, beta3, groups, x if unit.stride == 1 else None)
+        added = x if unit.stride == 1 else None
+        out = pointwise(filtered, folded, beta3, groups, relu=True, add=added)
         if unit.stride == 2:
             out = torch.cat((F.avg_pool2d(x, *POOL), out), dim=1)
 
@@ -226,7 +227,7 @@ class _Kept(NamedTuple):
         # had none
         c.mul_(-1 / len(pixels))
         mean = (beta3.view(groups, 1, -1) @ self.folded.view(wt.shape)).mul_(-1 / len(pixels))
-        grad = F.conv2d(grad, transposed(self.folded.view(wt.shape)), mean.flatten(), groups=groups)
+        grad = pointwise(grad, transposed(self.folded.view(wt.shape)), mean.flatten(), groups)
         grad = accumulate(grad, self.centred, c.view(groups * size, -1, 1, 1), groups)
         return shuffled(grad, back), dict(
             gamma2=reordered(gamma2, back),
