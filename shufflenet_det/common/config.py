@@ -1,5 +1,6 @@
 """Reading configs for the command line tools, with unknown options refused."""
 import inspect
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -66,6 +67,14 @@ def require_configs() -> Path:
     return CONFIGS
 
 
+def _empty_variable(error: Exception) -> str:
+    """The remedy where MMEngine could not read an environment variable because it is empty."""
+    for name, value in os.environ.items():
+        if not value and isinstance(error, KeyError) and f'`{name}`' in str(error):
+            return f'the environment variable {name} is set, but empty. Unset it: unset {name}'
+    return ''
+
+
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config and merge the options of ``--cfg-options`` into it.
 
@@ -86,7 +95,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         with remembered():
             cfg = get_config(path) if '::' in path else Config.fromfile(path)
     except Exception as error:
-        raise ConfigError(f'cannot read config {path}: {type(error).__name__}: {error}') from None
+        reason = _empty_variable(error) or f'{type(error).__name__}: {error}'
+        raise ConfigError(f'cannot read config {path}: {reason}') from None
     if 'model' not in cfg:
         raise ConfigError(f'{path} is not the config of a model: it sets no `model`.')
     if not isinstance(cfg.model, Mapping):

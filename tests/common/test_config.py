@@ -77,6 +77,12 @@ def test_files_that_are_no_config_are_named(tmp_path: Path, text: str):
         load_config(str(path))
 
 
+def test_an_empty_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv('SHUFFLENET_PRETRAINED', '')
+    with pytest.raises(ConfigError, match='is set, but empty. Unset it: unset SHUFFLENET_PRETR'):
+        load_config(CONFIG)
+
+
 def test_configs_of_mmdetection_are_found_by_name():
     cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
     assert cfg.model.type == 'RetinaNet'
