@@ -18,6 +18,40 @@ Patch = tuple[int, int, int, int]
 _MARGIN = 1e-4
 
 
+class _Objects:
+    """The boxes of an image, for comparing one crop after the other with them."""
+
+    def __init__(self, boxes: HorizontalBoxes) -> None:
+        self._boxes = boxes
+        self._x1, self._y1, self._x2, self._y2 = boxes.tensor.numpy().astype(np.float64).T
+        self._areas = (self._x2 - self._x1) * (self._y2 - self._y1)
+        self._smallest = self._areas.min(initial=np.inf)
+
+    def fit(self, patch: Patch, least_iou: float) -> bool:
+        """Whether all have this IoU with ``patch``, and one its centre in it; so have no boxes."""
+        boxes = self._boxes
+        if not len(boxes):
+            return True
+        if self._is_below(patch, least_iou - _MARGIN):
+            return False
+        this = HorizontalBoxes(np.array([patch], np.float32))
+        return bool(
+            boxes.overlaps(this, boxes).min() >= least_iou and _has_centre(patch, boxes).any()
+        )
+
+    def _is_below(self, patch: Patch, iou: float) -> bool:
+        """Whether one has a smaller IoU with ``patch``."""
+        left, top, right, bottom = patch
+        area = (right - left) * (bottom - top)
+        # the IoU with a box is at most its share of the patch
+        if self._smallest < iou * area:
+            return True
+        width = np.minimum(self._x2, right) - np.maximum(self._x1, left)
+        height = np.minimum(self._y2, bottom) - np.maximum(self._y1, top)
+        common = width.clip(0) * height.clip(0)
+        return bool((common < iou * (area + self._areas - common)).any())
+
+
 class FastMinIoURandomCrop(MinIoURandomCrop):
     """``MinIoURandomCrop`` with the same crops, several times as fast.
 
@@ -31,32 +65,26 @@ class FastMinIoURandomCrop(MinIoURandomCrop):
         Args:
             boxes: those of its objects. The crop has the centre of one, if there are any.
         """
-        h, w = shape
-        corners = boxes.tensor.numpy().astype(np.float64)
-        smallest = float(boxes.areas.min()) if len(boxes) else 0.0
+        objects = _Objects(boxes)
         while True:
             mode = self._random_mode()
             if mode == 1:
                 return None
             for _ in range(50):
-                new_w = random.uniform(self.min_crop_size * w, w)
-                new_h = random.uniform(self.min_crop_size * h, h)
-                if new_h / new_w < 0.5 or new_h / new_w > 2:
-                    continue
-                left = random.uniform(w - new_w)
-                top = random.uniform(h - new_h)
-                patch = int(left), int(top), int(left + new_w), int(top + new_h)
-                if patch[2] == patch[0] or patch[3] == patch[1]:
-                    continue
-                if not len(corners):
+                patch = self._draw_patch(*shape)
+                if patch is not None and objects.fit(patch, mode):
                     return patch
-                if _fits_not(patch, corners, smallest, mode - _MARGIN):
-                    continue
-                this = HorizontalBoxes(np.array([patch], np.float32))
-                if boxes.overlaps(this, boxes).min() < mode:
-                    continue
-                if _has_centre(patch, boxes).any():
-                    return patch
+
+    def _draw_patch(self, h: int, w: int) -> Patch | None:
+        """A crop, or None if it is too narrow."""
+        new_w = random.uniform(self.min_crop_size * w, w)
+        new_h = random.uniform(self.min_crop_size * h, h)
+        if new_h / new_w < 0.5 or new_h / new_w > 2:
+            return None
+        left = random.uniform(w - new_w)
+        top = random.uniform(h - new_h)
+        patch = int(left), int(top), int(left + new_w), int(top + new_h)
+        return None if patch[2] == patch[0] or patch[3] == patch[1] else patch
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
@@ -159,24 +187,6 @@ class FastDistortExpandCrop(BaseTransform):
         above, before = max(-y1, 0), max(-x1, 0)
         edges = above, y2 - y1 - above - h, before, x2 - x1 - before - w
         return cv2.copyMakeBorder(part, *edges, cv2.BORDER_CONSTANT, value=mean)
-
-
-def _fits_not(patch: Patch, corners: np.ndarray, smallest: float, threshold: float) -> bool:
-    """Whether the IoU of ``patch`` with one of the boxes is below ``threshold``.
-
-    Args:
-        corners: of the boxes, (N, 4).
-        smallest: the least area of a box. The IoU is at most its share of the patch.
-    """
-    left, top, right, bottom = patch
-    area = (right - left) * (bottom - top)
-    if smallest < threshold * area:
-        return True
-    x1, y1, x2, y2 = corners.T
-    width = np.minimum(x2, right) - np.maximum(x1, left)
-    height = np.minimum(y2, bottom) - np.maximum(y1, top)
-    common = width.clip(0) * height.clip(0)
-    return bool((common < threshold * (area + (x2 - x1) * (y2 - y1) - common)).any())
 
 
 def _has_centre(patch: Patch, boxes: HorizontalBoxes) -> np.ndarray:
