@@ -17,10 +17,10 @@ from .records import AnnotatedImage
 DEFAULT_BASE = CONFIGS / 'rtmdet' / 'rtmdet_shufflenet-v1-0.5x-g3_light_coco-320.py'
 SMALL_DATA = CONFIGS / '_base_' / 'small_data.py'
 BATCH = 8
-# from random weights even few images take hundreds of steps; 12 epochs are MMDetection's 1x
-LEAST_STEPS, LEAST_EPOCHS = 1000, 12
+# so long detectors gain on photographs (docs/light-trials.md); 24 epochs are MMDetection's 2x
+LEAST_STEPS, LEAST_EPOCHS = 2000, 24
 # so few images are learned by heart unless they look different each time, to the end
-# (docs/light-detector.md)
+# (docs/light-trials.md)
 FEW_IMAGES = 1000
 # at which heads without batch norm do not diverge either; a config that can take more says so
 SAFE_RATE = 0.001
@@ -41,7 +41,7 @@ class Schedule:
 
 
 def schedule_for(images: int, steps: int | None) -> Schedule:
-    """Schedule of about ``steps`` steps, by default 1000, or 12 epochs where these are more."""
+    """Schedule of about ``steps`` steps, by default 2000, or 24 epochs where these are more."""
     batch = min(BATCH, images)
     per_epoch = math.ceil(images / batch)
     if steps is None:

@@ -76,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         '--steps', type=int, metavar='N',
-        help='length of training (default: 1000, or 12 epochs where these are more)',
+        help='length of training (default: 2000, or 24 epochs where these are more)',
     )  # fmt: skip
     parser.add_argument(
         '--mend', action='store_true',

@@ -32,10 +32,10 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ('images', 'steps', 'expected'),
     [
-        (48, None, (8, 6, 167)),
+        (48, None, (8, 6, 333)),
         (48, 150, (8, 6, 25)),
         (3, 10, (3, 1, 10)),
-        (8000, None, (8, 1000, 12)),
+        (8000, None, (8, 1000, 24)),
         (8000, 10, (8, 1000, 1)),
     ],
 )

@@ -4,7 +4,7 @@ _base_ = './faster-rcnn_shufflenet-v1_fpn.py'
 channels = 96
 strides = [8, 16, 32]
 # batch norms are trained, those of the neck and pretrained ones: with the statistics of ImageNet
-# values grew a hundredfold under AdamW (docs/light-detector.md)
+# values grew a hundredfold under AdamW (docs/light-trials.md)
 keep_statistics = False
 
 model = dict(
