@@ -134,7 +134,8 @@ class FastDistortExpandCrop(BaseTransform):
     """``PhotoMetricDistortion``, ``Expand`` and ``MinIoURandomCrop``, one after the other, faster.
 
     It draws the same random numbers in the same order, then cuts out what stays and distorts the
-    colours of that alone. The samples are the same to the last bit.
+    colours of that alone. The samples are the same, but for colours at the edges of an image, which
+    OpenCV rounds otherwise: by less than 0.001 of 255.
 
     Args:
         distort, expand, crop: the three of MMDetection.
