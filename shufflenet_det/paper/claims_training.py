@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from ..common.cli import write_atomically
 from ..common.errors import DataError
 from ..common.machine import machine
+from ..common.memory import keep_freed_memory
 from ..common.processes import end_with
 from ..evaluation.report import versions
 from .claims import network_config
@@ -91,7 +92,7 @@ class CurvesHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict
     ) -> None:
         labels = data_batch['labels']
-        self._loss += len(labels) * float(outputs['loss'])
+        self._loss += len(labels) * float(outputs['loss'].detach())
         self._wrong += int((self._logits.argmax(1).cpu() != labels).sum())
         self._images += len(labels)
 
@@ -148,6 +149,8 @@ def train(training: Training, recipe: Path, networks: Path, command: str, parent
         DataError: the run was begun with another recipe.
     """
     end_with(parent)
+    # what a process has chosen does not hold for those it starts
+    keep_freed_memory()
     torch.set_num_threads(1)
     training.folder.mkdir(parents=True, exist_ok=True)
     with open(training.folder / 'console.log', 'a') as log:
