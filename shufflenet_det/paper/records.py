@@ -81,7 +81,7 @@ def recipe_of(cfg: Config) -> dict[str, float]:
         weight_decay=optimizer.weight_decay,
         label_smoothing=cfg.model.head.get('label_smoothing', 0.0),
         padding=cfg.padding,
-        enlarge=1,
+        enlarge=cfg.get('enlarge', 1),
     )
 
 
