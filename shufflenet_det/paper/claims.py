@@ -84,18 +84,21 @@ def network_config(network: str, recipe: Path, networks: Path) -> Config:
     return cfg
 
 
-def verdict(better: Sequence[float], worse: Sequence[float]) -> tuple[float, float, str]:
+def verdict(better: Sequence[float], worse: Sequence[float]) -> tuple[float, float | None, str]:
     """Compare the errors of two networks over seeds, with Welch's t-test.
 
     Args:
         better, worse: errors in percent of the network that the paper finds better, and of the
-            other; two or more of each.
+            other; one or more of each.
 
     Returns:
         Difference of the means (positive: as the paper says), its p-value (two-sided), and
-        ``'seen'`` or ``'opposite'`` where p is below 0.05, else ``'not seen'``.
+        ``'seen'`` or ``'opposite'`` where p is below 0.05, else ``'not seen'``. With one result
+        of either there is no p-value, and the word is ``'too few seeds'``.
     """
     difference = mean(worse) - mean(better)
+    if min(len(better), len(worse)) < 2:
+        return difference, None, 'too few seeds'
     p_value = float(ttest_ind(better, worse, equal_var=False).pvalue)
     if not p_value < 0.05:
         return difference, p_value, 'not seen'
@@ -103,7 +106,7 @@ def verdict(better: Sequence[float], worse: Sequence[float]) -> tuple[float, flo
 
 
 def compared(errors: Mapping[str, Sequence[float]]) -> list[dict]:
-    """Every claim of which both networks have two results or more, with its verdict.
+    """Every claim of which both networks have results, with its verdict.
 
     Args:
         errors: top-1 errors in percent over seeds, by network.
@@ -111,7 +114,7 @@ def compared(errors: Mapping[str, Sequence[float]]) -> list[dict]:
     found = []
     for claim in CLAIMS:
         better, worse = errors.get(claim.better, ()), errors.get(claim.worse, ())
-        if min(len(better), len(worse)) < 2:
+        if not (better and worse):
             continue
         difference, p_value, word = verdict(better, worse)
         ours, other = claim.paper

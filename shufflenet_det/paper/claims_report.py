@@ -89,7 +89,10 @@ def networks_table(records: Sequence[Record]) -> str:
 
 def claims_table(records: Sequence[Record]) -> str:
     """Claims, the paper's difference, ours, and what is seen, as Markdown."""
-    return markdown_table(Table('', _CLAIM_COLUMNS, compared(errors_of(records))))
+    rows = compared(errors_of(records))
+    if not rows:
+        return 'No claim has both of its networks yet.'
+    return markdown_table(Table('', _CLAIM_COLUMNS, rows))
 
 
 def recipe_text(records: Sequence[Record]) -> str:

@@ -75,6 +75,15 @@ def test_verdict_is_that_of_welchs_test():
     assert verdict([20, 21, 22], [10, 11, 12])[2] == 'opposite'
 
 
+def test_gain_of_one_seed_has_no_p_value():
+    (found,) = compared({CLAIMS[0].better: [50.0], CLAIMS[0].worse: [51.0, 52.0]})
+    assert (found['difference'], found['p_value']) == (1.5, None)
+    assert found['verdict'] == 'too few seeds'
+    table = claims_table([record(CLAIMS[0].better), record(CLAIMS[0].worse)])
+    assert '+0.0 |' in table and 'too few seeds' in table
+    assert claims_table([record(CLAIMS[0].better)]) == 'No claim has both of its networks yet.'
+
+
 def test_papers_figures_stand_beside_ours():
     claims = compared(dict.fromkeys(NETWORKS, (1, 2)))
     gains = {(c['better'], c['worse']): c['paper'] for c in claims}
@@ -84,7 +93,7 @@ def test_papers_figures_stand_beside_ours():
     assert gains['shufflenet-v1-0.25x-g8', 'shufflenet-v1-0.25x-g1'] == 4.4
     assert gains['shufflenet-v1-0.25x-g8', 'resnext-like-13'] == 12.5
     assert gains['shufflenet-v1-0.5x-g4', 'mobilenet-v1-0.25'] == 7.8
-    assert not compared({NETWORKS[0]: [50.0], NETWORKS[1]: [51.0]})
+    assert not compared({CLAIMS[0].better: [50.0]})
 
 
 def test_compared_networks_differ_in_the_network_alone(tmp_path):
