@@ -43,6 +43,8 @@ _UNTYPED = {
     'randomness': {'deterministic', 'diff_rank_seed', 'seed'},
     **{f'{split}_dataloader': _DATALOADER_KEYS for split in ('train', 'val', 'test')},
 }
+# of a model's config: other networks than the one that is trained
+_OTHER_NETWORKS = ('teacher_config', 'teacher_backbone', 'reid')
 # variables of our config files, which are read before any option is
 _VARIABLES = {
     'data_root': 'the environment variable COCO_DATA_ROOT',
@@ -159,6 +161,23 @@ def innermost_dataset(dataloader: Mapping | None) -> Mapping:
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset
+
+
+def pretrained_of(model: object) -> list[str]:
+    """Files, addresses and names of the weights that parts of a model's config start from.
+
+    Those of other networks than the one that is trained, such as teachers, are not among them.
+    """
+    found: list[str] = []
+    if isinstance(model, Mapping):
+        if model.get('type') == 'Pretrained':
+            found.append(model['checkpoint'])
+        parts = [part for key, part in model.items() if key not in _OTHER_NETWORKS]
+    else:
+        parts = list(model) if isinstance(model, (list, tuple)) else []
+    for part in parts:
+        found += pretrained_of(part)
+    return list(dict.fromkeys(found))
 
 
 def _check_option(key: str, original: Config, merged: Config) -> None:

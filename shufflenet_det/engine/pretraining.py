@@ -5,25 +5,17 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
+from ..common.config import pretrained_of
 from ..common.errors import ConfigError
 from ..weights.start import has_start
 from .setup import is_classifier
 
 VARIABLE = 'SHUFFLENET_PRETRAINED'
-# other networks than the one that is trained
-_OTHER_NETWORKS = ('teacher_config', 'teacher_backbone', 'reid')
 
 
 def is_pretrained(cfg: Config) -> bool:
     """Whether any part of the model that is trained starts from a checkpoint."""
-
-    def search(node: object) -> bool:
-        if isinstance(node, dict):
-            parts = (value for key, value in node.items() if key not in _OTHER_NETWORKS)
-            return node.get('type') == 'Pretrained' or any(map(search, parts))
-        return isinstance(node, (list, tuple)) and any(map(search, node))
-
-    return bool(cfg.get('load_from')) or search(cfg.model.to_dict())
+    return bool(cfg.get('load_from') or pretrained_of(cfg.model))
 
 
 def reads_variable(cfg: Config) -> bool:

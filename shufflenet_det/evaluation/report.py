@@ -14,7 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 
 from ..common.cli import write_atomically
-from ..common.config import innermost_dataset
+from ..common.config import innermost_dataset, pretrained_of
 from ..compat.stack import DISTRIBUTIONS, distributions
 from .coco_metric import CheckedCocoMetric
 from .top_k_error import TopKError
@@ -63,7 +63,7 @@ def write_metrics(
         **({'results': str(Path(results).absolute())} if results else {}),
         **({'milliseconds': milliseconds} if milliseconds else {}),
         **({'size_bytes': size} if (size := size_of(checkpoint)) else {}),
-        **({'pretrained': cfg.pretrained} if cfg.get('pretrained') else {}),
+        pretrained=', '.join(pretrained_of(cfg.model)) or 'none',
         **({'evaluated_by': backend} if (backend := getattr(evaluator, 'backend', None)) else {}),
         command=shlex.join(sys.argv),
         classes=len(dataset.metainfo.get('classes', ())),

@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from shufflenet_det.common.config import load_config
+from shufflenet_det.common.config import load_config, pretrained_of
 from shufflenet_det.common.errors import ConfigError
 
 import pytest
+from mmengine.config import ConfigDict
 
 from ..conftest import ROOT
 
@@ -92,3 +93,15 @@ def test_configs_of_mmdetection_are_found_by_name():
 def test_variables_of_the_config_files_are_not_options(name):
     with pytest.raises(ConfigError, match=f'{name} is a variable .* environment variable'):
         load_config(CONFIG, {name: 'x'})
+
+
+def test_weights_are_those_that_the_model_starts_from_and_not_its_teacher():
+    stage = dict(type='Pretrained', checkpoint='a.pth', prefix='layers.2.')
+    model = ConfigDict(
+        backbone=dict(type='ShuffleNetV1', init_cfg=dict(type='Pretrained', checkpoint='a.pth')),
+        neck=[dict(type='FPN', init_cfg=dict(type='Normal', layer='Conv2d'))],
+        roi_head=dict(shared_head=dict(init_cfg=[stage, dict(type='Pretrained', checkpoint='b')])),
+        teacher_config=dict(init_cfg=dict(type='Pretrained', checkpoint='c')),
+    )
+    assert pretrained_of(model) == ['a.pth', 'b']
+    assert pretrained_of(dict(backbone=dict(init_cfg=None))) == []

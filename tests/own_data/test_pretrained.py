@@ -2,7 +2,7 @@
 import runpy
 from pathlib import Path
 
-from shufflenet_det.common.config import load_config
+from shufflenet_det.common.config import load_config, pretrained_of
 from shufflenet_det.weights.public_files import public_files
 
 import pytest
@@ -44,6 +44,7 @@ def test_the_config_starts_from_the_name(base, arguments, tmp_path, monkeypatch,
     said = capsys.readouterr().out
     assert f'starts from {NAME}' in said and "'transposed'" in said
     cfg = load_config(str(tmp_path / 'own' / 'config.py'))
+    assert pretrained_of(cfg.model) == [NAME]
     assert cfg.model.data_preprocessor.bgr_to_rgb is False
     model = MODELS.build(cfg.model)
     model.init_weights()

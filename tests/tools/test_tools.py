@@ -122,7 +122,7 @@ def test_figures_are_those_of_pycocotools_from_the_result_file(trained, tmp_path
     printed = '-' if figures[0] < 0 else f'{figures[0]:.3f}'
     assert re.search(rf'\| mAP .*\n.*\n\| {printed} ', output)
     assert '| toothbrush ' in output
-    assert content['resolution'] == [1000, 600]
+    assert (content['resolution'], content['pretrained']) == ([1000, 600], 'none')
     assert content['versions']['torch'] == torch.__version__.split('+')[0]
     assert len(content['checkpoint_sha256']) == 64
     assert len(list((tmp_path / 'shown').glob('*.jpg'))) == 6
