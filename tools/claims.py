@@ -27,6 +27,7 @@ from shufflenet_det.paper.claims_training import Training, train
 from shufflenet_det.paper.records import (
     Record,
     append_record,
+    data_of,
     read_records,
     recipe_of,
     require_recipe,
@@ -190,7 +191,7 @@ def train_what_is_missing(args: argparse.Namespace) -> list[Record]:
     cfg = Config.fromfile(args.recipe)
     recipe = recipe_of(cfg)
     records = read_records(existing(args.records))
-    require_recipe(records, recipe, cfg.data_name)
+    require_recipe(records, recipe, data_of(cfg))
     finished = {record.key for record in records}
     trainings = [
         Training(name, seed, args.work_dir) for seed in args.seeds for name in args.networks

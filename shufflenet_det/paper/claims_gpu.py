@@ -16,7 +16,7 @@ from .claims import network_config
 from .claims_training import Training
 from .gpu_recipe import LabelledImages, Member, Recipe
 from .gpu_trainings import StackTraining, train_stack
-from .records import Record, recipe_of
+from .records import Record, data_of, recipe_of
 from .stacked import Stack
 
 _BATCH = 1000
@@ -25,12 +25,15 @@ _BATCH = 1000
 def pictures_of(cfg: Config) -> LabelledImages:
     """All pictures of a config's data sets, decoded, as its transforms for validation leave them.
 
+    They are not enlarged: that is done batch by batch, from the recipe's ``enlarge``.
+
     Args:
         cfg: recipe whose pictures have one size.
     """
     parts = []
+    steps = cfg.val_dataloader.dataset.pipeline
+    pipeline = [step for step in steps if step['type'] != 'torchvision/Resize']
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        pipeline = cfg.val_dataloader.dataset.pipeline
         data = DATASETS.build({**loader.dataset, 'pipeline': pipeline})
         batches = list(DataLoader(data, batch_size=_BATCH, num_workers=os.cpu_count() or 1))
         pixels = torch.cat([batch['inputs'] for batch in batches])
@@ -96,7 +99,7 @@ def train_on_gpu(
     return [
         Record(
             **result,
-            data=cfg.data_name,
+            data=data_of(cfg),
             command=command_of(training, recipe, device),
             device=torch.cuda.get_device_name() if on_gpu else device,
             precision='bfloat16 products, float32 weights' if on_gpu else 'float32',

@@ -22,7 +22,7 @@ from ..common.memory import keep_freed_memory
 from ..common.processes import end_with
 from ..evaluation.report import versions
 from .claims import network_config
-from .records import CURVES, Record, recipe_of
+from .records import CURVES, Record, data_of, recipe_of
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def train(training: Training, recipe: Path, networks: Path, command: str, parent
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     cfg = training_config(training, recipe, networks)
-    require_recipe_of_folder(training, dict(recipe_of(cfg), data=cfg.data_name))
+    require_recipe_of_folder(training, dict(recipe_of(cfg), data=data_of(cfg)))
     runner = Runner.from_cfg(cfg)
     hook = CurvesHook(training.curves)
     runner.register_hook(hook)
@@ -167,7 +167,7 @@ def train(training: Training, recipe: Path, networks: Path, command: str, parent
     return Record(
         network=training.network,
         seed=training.seed,
-        data=cfg.data_name,
+        data=data_of(cfg),
         recipe=recipe_of(cfg),
         command=command,
         device=f'{machine()["processor"]}, 1 thread',

@@ -30,7 +30,7 @@ class Record:
     Attributes:
         network: named as its config in ``configs/imagenet`` is, without ``_in1k``.
         seed: of initial weights, order and crops.
-        data: folder name of the data set.
+        data: folder name of the data set, and which part of it where that is not all.
         recipe: figures by the names in ``RECIPE``; ``padding`` in pixels around an image before it
             is cropped, ``enlarge`` the factor by which the network sees it enlarged.
         command: what repeats the run.
@@ -83,6 +83,11 @@ def recipe_of(cfg: Config) -> dict[str, float]:
         padding=cfg.padding,
         enlarge=cfg.get('enlarge', 1),
     )
+
+
+def data_of(cfg: Config) -> str:
+    """What goes into ``Record.data``: the folder name of the data set, and which part of it."""
+    return cfg.get('train_data_name', cfg.data_name)
 
 
 def append_record(path: Path, record: Record) -> None:

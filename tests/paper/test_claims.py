@@ -17,11 +17,10 @@ from shufflenet_det.paper.claims_training import (
     require_recipe_of_folder,
     training_config,
 )
-from shufflenet_det.paper.records import CURVES, RECIPE, Record, recipe_of
+from shufflenet_det.paper.records import CURVES, RECIPE, Record
 
 import pytest
 import torch
-from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 
 from ..conftest import ROOT
@@ -200,29 +199,6 @@ def trained(small, tmp_path_factory) -> Path:
 def weights(work_dir: Path) -> dict[str, torch.Tensor]:
     path = work_dir / NETWORK / 'seed0' / f'epoch_{EPOCHS}.pth'
     return torch.load(path, weights_only=False)['state_dict']
-
-
-def through(steps: list[dict], image: torch.Tensor) -> torch.Tensor:
-    sample = dict(inputs=image)
-    for step in steps:
-        sample = TRANSFORMS.build(step)(sample)
-    return sample['inputs']
-
-
-def test_enlarged_recipe_is_that_of_the_claims_on_images_twice_as_large():
-    plain, enlarged = (Config.fromfile(RECIPE_FILE.with_stem(f'claims{s}')) for s in ('', '-128'))
-    figures = recipe_of(enlarged)
-    assert figures == recipe_of(plain) | dict(enlarge=2, epochs=enlarged.epochs)
-    assert enlarged.param_scheduler[-1]['end'] == enlarged.epochs
-    image = torch.arange(3 * 64 * 64).remainder(251).view(3, 64, 64).to(torch.uint8)
-    # as on a GPU, but rounded to bytes
-    expected = torch.nn.functional.interpolate(image[None].float(), scale_factor=2, mode='bilinear')
-    for split in ('val', 'test'):
-        steps = enlarged[f'{split}_dataloader'].dataset.pipeline
-        seen = through(steps, image)
-        assert seen.dtype == torch.uint8
-        torch.testing.assert_close(seen.float(), expected[0], atol=1, rtol=0)
-    assert through(enlarged.train_dataloader.dataset.pipeline, image).shape == (3, 128, 128)
 
 
 def test_finished_run_leaves_its_record_and_is_not_repeated(small, trained):

@@ -4,10 +4,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from shufflenet_det.common.errors import DataError
+from shufflenet_det.paper.claims_report import errors_of
 from shufflenet_det.paper.records import append_record, read_records, require_recipe
 
 import pytest
 
+from ..conftest import ROOT
 from .test_claims import record
 
 
@@ -91,3 +93,11 @@ def test_other_recipe_or_data_is_refused():
         require_recipe([one], one.recipe | dict(epochs=4), one.data)
     with pytest.raises(DataError, match='data tiny-imagenet-200 and x'):
         require_recipe([replace(one)], one.recipe, 'x')
+
+
+def test_records_of_the_documents_can_be_read():
+    files = sorted((ROOT / 'docs' / 'claims').glob('*.jsonl'))
+    assert files
+    for file in files:
+        # one recipe a file, of networks that are in a claim
+        assert errors_of(read_records([file]))

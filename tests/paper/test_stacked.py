@@ -2,7 +2,7 @@
 
 import shufflenet_det.models  # noqa: F401  registers the networks
 from shufflenet_det.common.errors import ConfigError
-from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
+from shufflenet_det.paper.claims_gpu import builder, pictures_of, stacks_of, train_on_gpu
 from shufflenet_det.paper.claims_training import Training
 from shufflenet_det.paper.gpu_recipe import LabelledImages, Member, Recipe
 from shufflenet_det.paper.gpu_trainings import StackTraining, train_stack
@@ -181,3 +181,16 @@ def test_stacks_are_networks_of_equal_shapes_and_leave_records(tmp_path, monkeyp
     assert read_records([tmp_path / 'records.jsonl']) == records
     assert [record.network for record in records] == [SHUFFLED, PLAIN]
     require_recipe(records, recipe_of(Config.fromfile(recipe)), 'tiny-imagenet-200')
+
+
+def test_a_gpu_gets_pictures_that_are_not_enlarged_yet(tmp_path, monkeypatch):
+    monkeypatch.setenv('TINY_IMAGENET_ROOT', str(write_tiny_imagenet(tmp_path / 'tiny')))
+    found = []
+    for recipe in ('claims', 'claims-128'):
+        cfg = Config.fromfile(ROOT / 'configs' / 'tiny_imagenet' / f'{recipe}.py')
+        for split in ('train', 'val'):
+            cfg[f'{split}_dataloader'].dataset.cache = str(tmp_path / 'cache')
+        found.append(pictures_of(cfg))
+    plain, enlarged = found
+    assert plain.train.shape == (12, 64, 64, 3)
+    assert torch.equal(plain.train, enlarged.train) and torch.equal(plain.val, enlarged.val)
