@@ -171,7 +171,7 @@ def pretrained_of(model: object) -> list[str]:
     found: list[str] = []
     if isinstance(model, Mapping):
         if model.get('type') == 'Pretrained':
-            found.append(model['checkpoint'])
+            found.append(str(model.get('checkpoint')))
         parts = [part for key, part in model.items() if key not in _OTHER_NETWORKS]
     else:
         parts = list(model) if isinstance(model, (list, tuple)) else []

@@ -159,8 +159,8 @@ _DOWNLOADS = (_of_mmpretrain(), *_of_authors()[0], *_of_pytorchcv(), *_of_author
 
 
 def public_files() -> tuple[PublicFile, ...]:
-    """All public files; those in the package first, where there are any."""
-    return (*map(_packaged, sorted(PACKAGED.glob('*.safetensors'))), *_DOWNLOADS)
+    """All public files; those in the package last, because their data were fewest."""
+    return (*_DOWNLOADS, *map(_packaged, sorted(PACKAGED.glob('*.safetensors'))))
 
 
 def _packaged(path: Path) -> PublicFile:

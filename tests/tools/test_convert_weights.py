@@ -167,7 +167,8 @@ def test_lists_the_public_files(convert, tmp_path, monkeypatch):
     assert rows['authors-2x-g3']['use'] == 'SHUFFLENET_PRETRAINED=shufflenet://authors-2x-g3'
     for name, row in rows.items():
         assert f'{row["name"]} ' in said and {'licence', 'shuffle', 'pixels'} <= row.keys()
-        assert row['here'] == ('yes' if name == 'authors-0.5x-g3' else 'no')
+        here = name in ('authors-0.5x-g3', 'tiny-imagenet-0.5x-g3')
+        assert row['here'] == ('yes' if here else 'no')
     # what is here has its size on disk, else it is that of its numbers
     assert rows['authors-0.5x-g3']['megabytes'] == 2.977667
     assert rows['zcls-0.5x-g3']['megabytes'] == pytest.approx(2.98, rel=0.03)

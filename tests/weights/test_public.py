@@ -164,18 +164,31 @@ def packaged(tmp_path, monkeypatch) -> Path:
 def test_weights_in_the_package(packaged, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', '/dev/null')
     name = 'shufflenet://tiny-imagenet-0.5x-g3'
-    row = public_table().rows[0]
+    row = public_table().rows[-1]
     assert (row['name'], row['here'], row['top1_error']) == (name, 'yes', 40.5)
     assert row['licence'] == 'research only' and 'errors on some pictures' in row['note']
     found = describe_checkpoint(name)
     assert (found.shuffle, found.preprocessing, found.recorded) == ('standard', IMAGENET, True)
-    net = classifier_of(public_files.public_files()[0].needs, bias=True)
+    net = classifier_of(public_files.public_files()[-1].needs, bias=True)
     load_checkpoint(net.backbone, name, revise_keys=[(r'^backbone\.', '')])
     expected = CheckpointLoader.load_checkpoint(str(packaged))['state_dict']
     assert expected['backbone.conv1.conv.weight'].dtype == torch.float16
     assert torch.equal(
         net.backbone.conv1.conv.weight, expected['backbone.conv1.conv.weight'].float()
     )
+
+
+def test_the_packages_own_weights_load_without_a_network(monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', '/dev/null')
+    file = public_files.public_files()[-1]
+    assert (file.name, file.url) == ('tiny-imagenet-0.5x-g3', None)
+    model = ImageClassifier(
+        dict(type='ShuffleNetV1', widen_factor=0.5), dict(type='LinearHead', num_classes=200)
+    ).eval()
+    load_checkpoint(model, f'shufflenet://{file.name}', strict=True)
+    with torch.no_grad():
+        scores = model(torch.zeros(1, 3, 128, 128)).softmax(1)
+    assert scores.isfinite().all() and 0.005 < scores.max() < 1
 
 
 def test_weights_in_the_package_without_what_is_told_of_them(packaged):
