@@ -2,8 +2,6 @@
 # of 16x16, 8x8 and 4x4. A step takes 3.6 times as long, so there are fewer of them.
 _base_ = './claims.py'
 enlarge = 2
-epochs = 12
-warmup_epochs = {{_base_.warmup_epochs}}
 size = {{_base_.size}}
 enlarged = dict(type='torchvision/Resize', size=128)
 train_dataloader = dict(
@@ -19,11 +17,4 @@ val_dataloader = dict(
     dataset=dict(pipeline=[dict(type='torchvision/CenterCrop', size=size), enlarged])
 )
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR', begin=warmup_epochs, end=epochs, eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
-]  # fmt: skip
+train_cfg = dict(max_epochs=12)

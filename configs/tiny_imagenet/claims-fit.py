@@ -10,14 +10,10 @@ tenth = [
     if number < 50
 ]
 train_dataloader = dict(dataset=dict(indices=tenth))
-epochs = 120
-warmup_epochs = 6
-train_cfg = dict(max_epochs=epochs, val_interval=20)
+train_cfg = dict(max_epochs=120, val_interval=20)
 default_hooks = dict(checkpoint=dict(interval=20))
+warmup_epochs = 6
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR', begin=warmup_epochs, end=epochs, eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
-]  # fmt: skip
+    dict(type='CosineAnnealingLR', begin=warmup_epochs, eta_min=0.0, convert_to_iter_based=True),
+]

@@ -21,7 +21,6 @@ from shufflenet_det.paper.records import CURVES, RECIPE, Record
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from ..conftest import ROOT
 from ..data.image_files import write_tiny_imagenet
@@ -32,18 +31,11 @@ NETWORK = 'shufflenet-v1-0.25x-g3'
 EPOCHS = 5
 SMALL = f"""
 _base_ = {str(RECIPE_FILE)!r}
-epochs = {EPOCHS}
 data_name = 'made up'
-train_cfg = dict(max_epochs=epochs, val_interval=2)
+train_cfg = dict(max_epochs={EPOCHS}, val_interval=2)
 train_dataloader = dict(batch_size=8, dataset=dict(cache='CACHE'))
 val_dataloader = dict(dataset=dict(cache='CACHE'))
 model = dict(head=dict(num_classes=3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=2, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR', begin=2, end=epochs, eta_min=0.0, convert_to_iter_based=True
-    ),
-]
 """
 
 
@@ -258,13 +250,3 @@ def test_records_of_another_recipe_are_refused_before_training(small, trained, t
     )
     assert process.returncode == 1
     assert 'lr 0.2 and 0.1. Choose another file with --records' in process.stderr
-
-
-def test_steps_of_the_schedule():
-    cfg = Config.fromfile(RECIPE_FILE)
-    warm_up, cosine = cfg.param_scheduler
-    assert warm_up.end == cosine.begin == cfg.warmup_epochs
-    assert cosine.end == cfg.train_cfg.max_epochs == cfg.epochs
-    longer = Config.fromfile(RECIPE_FILE.parent / 'shufflenet-v1-0.5x-g3_tiny-imagenet.py')
-    assert longer.param_scheduler[1].end == longer.train_cfg.max_epochs == longer.epochs
-    assert longer.param_scheduler[0] == warm_up

@@ -1,8 +1,7 @@
 # SGD with warm-up and cosine, counted in epochs and stepped with each batch.
-epochs = 40
 warmup_epochs = 2
 
-train_cfg = dict(type='ResumableEpochLoop', max_epochs=epochs, val_interval=5)
+train_cfg = dict(type='ResumableEpochLoop', max_epochs=40, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
@@ -12,9 +11,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR', begin=warmup_epochs, end=epochs, eta_min=0.0,
-        convert_to_iter_based=True,
-    ),
-]  # fmt: skip
+    # without `end` it falls until the end of the run, whatever that is
+    dict(type='CosineAnnealingLR', begin=warmup_epochs, eta_min=0.0, convert_to_iter_based=True),
+]
 auto_scale_lr = dict(base_batch_size=256)
