@@ -16,6 +16,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from ..common.config import pretrained_of
+
 # accounts of loaded weights (compat/checkpoint_keys.py) and of what starts from them, a learning
 # rate that is not the config's, and where to look
 _SHOWN = (
@@ -119,14 +121,7 @@ def _weights(runner: Runner) -> str:
         return f'{"resumed from" if runner.cfg.get("resume") else "of"} {source}'
     if runner.cfg.get('resume'):
         return f'resumed from the latest checkpoint in {runner.work_dir}'
-    starts = [part.init_cfg for part in runner.model.modules() if hasattr(part, 'init_cfg')]
-    files = [
-        cfg['checkpoint']
-        for start in starts
-        for cfg in (start if isinstance(start, list) else [start])
-        if isinstance(cfg, dict) and cfg.get('type') == 'Pretrained'
-    ]
-    return ', '.join(dict.fromkeys(files)) or 'random'
+    return ', '.join(pretrained_of(runner.cfg.model)) or 'random'
 
 
 def _data(loaders: Sequence[tuple[str, DataLoader]]) -> Iterator[tuple[str, str]]:
