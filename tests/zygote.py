@@ -22,6 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# of every process, on top of the environment of the test
+_ENVIRONMENT = dict(
+    PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONWARNINGS='ignore'
+)
 
 
 @dataclass
@@ -36,11 +40,9 @@ class Zygote:
     """The process, from outside."""
 
     def __init__(self) -> None:
-        self.environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1',
-                            'CUDA_VISIBLE_DEVICES': '', 'PYTHONWARNINGS': 'ignore'}  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'tests.zygote'], cwd=ROOT, env=self.environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, '-m', 'tests.zygote'], cwd=ROOT, env={**os.environ, **_ENVIRONMENT},
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def start(self, argv: Sequence[str | Path], log: Path, largest_file: int | None = None,
@@ -54,10 +56,10 @@ class Zygote:
             largest_file: that it may write, in bytes.
             memory: that it may ask for on top of what it has, in bytes.
             errors: file for what is written to stderr; by default ``log``, too.
-            environment: variables beside those of the zygote.
+            environment: variables beside those that this process has now.
         """
         return self._ask(argv=list(map(str, argv)), log=str(log), errors=str(errors or log),
-                         environment={**self.environment, **environment},
+                         environment={**os.environ, **_ENVIRONMENT, **environment},
                          largest_file=largest_file, memory=memory)  # fmt: skip
 
     def wait(self, pid: int, timeout: float = 300) -> int | None:
@@ -92,7 +94,7 @@ def run_forked(
     zygote = shared_zygote()
     with tempfile.TemporaryDirectory() as folder:
         outputs = Path(folder, 'out'), Path(folder, 'err')
-        pid = zygote.start(argv, outputs[0], errors=outputs[1], **{**os.environ, **environment})
+        pid = zygote.start(argv, outputs[0], errors=outputs[1], **environment)
         status = zygote.wait(pid, timeout)
         texts = [output.read_text(errors='replace') for output in outputs]
     if status is None:
