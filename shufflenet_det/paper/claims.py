@@ -109,7 +109,7 @@ def compared(errors: Mapping[str, Sequence[float]]) -> list[dict]:
     """Every claim of which both networks have results, with its verdict.
 
     Args:
-        errors: top-1 errors in percent over seeds, by network.
+        errors: in percent over seeds, by network; all of one kind.
     """
     found = []
     for claim in CLAIMS:

@@ -53,8 +53,12 @@ def by_network(records: Sequence[Record]) -> dict[str, list[Record]]:
     return {name: runs for name, runs in found.items() if runs}
 
 
-def errors_of(records: Sequence[Record]) -> dict[str, list[float]]:
-    """Top-1 errors in percent over the seeds, by network.
+def errors_of(records: Sequence[Record], which: str = 'top1_error') -> dict[str, list[float]]:
+    """Errors in percent over the seeds, by network.
+
+    Args:
+        records: of the networks.
+        which: of the errors of a record; runs and networks without it are left out.
 
     Raises:
         DataError: networks of one comparison were trained differently.
@@ -64,7 +68,9 @@ def errors_of(records: Sequence[Record]) -> dict[str, list[float]]:
         names = {n for c in CLAIMS if c.about == about for n in (c.better, c.worse)}
         require_one_recipe([r for name in NETWORKS if name in names for r in runs.get(name, ())],
                            about)
-    return {name: [run.top1_error for run in of_name] for name, of_name in runs.items()}
+    errors = {name: [getattr(run, which) for run in of_name] for name, of_name in runs.items()}
+    known = {name: [v for v in values if v is not None] for name, values in errors.items()}
+    return {name: values for name, values in known.items() if values}
 
 
 def networks_table(records: Sequence[Record]) -> str:
@@ -87,9 +93,9 @@ def networks_table(records: Sequence[Record]) -> str:
     return markdown_table(Table('', _NETWORK_COLUMNS, rows))
 
 
-def claims_table(records: Sequence[Record]) -> str:
-    """Claims, the paper's difference, ours, and what is seen, as Markdown."""
-    rows = compared(errors_of(records))
+def claims_table(records: Sequence[Record], which: str = 'top1_error') -> str:
+    """Claims, the paper's difference, ours in one of the errors, and what is seen, as Markdown."""
+    rows = compared(errors_of(records, which))
     if not rows:
         return 'No claim has both of its networks yet.'
     return markdown_table(Table('', _CLAIM_COLUMNS, rows))
@@ -108,7 +114,14 @@ def recipe_text(records: Sequence[Record]) -> str:
 
 def tables_text(records: Sequence[Record]) -> str:
     """All that is said in words."""
-    parts = recipe_text(records), networks_table(records), claims_table(records)
+    parts = [
+        recipe_text(records),
+        networks_table(records),
+        'On validation images:',
+        claims_table(records),
+        'On the training images (how much a network holds):',
+        claims_table(records, 'train_top1_error'),
+    ]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -123,6 +136,7 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
     content = dict(
         errors=errors,
         claims=compared(errors),
+        claims_in_training=compared(errors_of(records, 'train_top1_error')),
         runs=[{k: v for k, v in asdict(r).items() if k not in ('curves', 'source')}
               for r in records],
     )

@@ -126,6 +126,24 @@ def test_report_has_every_network_and_claim(tmp_path):
     assert min((tmp_path / name).stat().st_size for name in FILES if name.endswith('png')) > 10000
 
 
+def test_claims_are_compared_on_the_training_images_too(tmp_path):
+    better, worse = CLAIMS[0].better, CLAIMS[0].worse
+    records = [
+        replace(record(name, seed), train_top1_error=error + seed)
+        for name, error in ((better, 5.0), (worse, 25.0))
+        for seed in range(3)
+    ]
+    # not measured in another run
+    records.append(record(worse, 3))
+    write_report(records, tmp_path)
+    content = json.loads((tmp_path / 'claims.json').read_text())
+    (on_others,), (in_training,) = content['claims'], content['claims_in_training']
+    assert (on_others['difference'], on_others['verdict']) == (0, 'not seen')
+    assert (in_training['difference'], in_training['verdict']) == (20, 'seen')
+    _, table = (tmp_path / 'claims-tables.md').read_text().split('On the training images')
+    assert ' +20.0 |' in table and table.rstrip().endswith('| seen |')
+
+
 def test_records_of_another_recipe_are_not_compared(tmp_path):
     records = all_records()
     longer = record(NETWORKS[1], 1)

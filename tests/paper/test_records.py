@@ -95,6 +95,14 @@ def test_other_recipe_or_data_is_refused():
         require_recipe([replace(one)], one.recipe, 'x')
 
 
+def test_one_run_by_two_recipes_is_said_to_be_that(tmp_path: Path):
+    files = [tmp_path / name for name in ('one.jsonl', 'other.jsonl')]
+    append_record(files[0], record())
+    append_record(files[1], replace(record(), recipe=record().recipe | dict(epochs=90)))
+    with pytest.raises(DataError, match='trained differently: epochs 3 and 90'):
+        read_records(files)
+
+
 def test_records_of_the_documents_can_be_read():
     files = sorted((ROOT / 'docs' / 'claims').glob('*.jsonl'))
     assert files
