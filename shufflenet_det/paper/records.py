@@ -120,7 +120,7 @@ def read_records(paths: Iterable[Path]) -> list[Record]:
         for record in _read(path):
             other = records.setdefault(record.key, record)
             if other != record:
-                require_one_recipe([other, record], _named(record))
+                require_one_recipe([other, record], f'two records of {_named(record)}')
                 raise DataError(
                     f'{record.source} and {other.source} are two records of {_named(record)}: '
                     'delete one, or name only one of the files.'
