@@ -24,7 +24,9 @@ _NETWORK_COLUMNS = (
     Column('spread', 'standard deviation', '.1f'),
     Column('seeds', 'by seed'),
     Column('top5', 'top-5 error', '.1f'),
-    Column('training', 'in training', '.1f'),
+    Column('training', 'top-1 error in training', '.1f'),
+    Column('training_spread', 'standard deviation', '.1f'),
+    Column('training_seeds', 'by seed'),
 )
 _CLAIM_COLUMNS = (
     Column('about', 'claim'),
@@ -77,20 +79,29 @@ def networks_table(records: Sequence[Record]) -> str:
     """Errors in percent by network, as Markdown."""
     rows = []
     for name, runs in by_network(records).items():
-        errors = [run.top1_error for run in runs]
+        error, spread, seeds = _over_seeds([run.top1_error for run in runs])
         training = [run.train_top1_error for run in runs if run.train_top1_error is not None]
+        in_training = _over_seeds(training) if training else (None,) * 3
         rows.append(
             dict(
                 network=name,
                 paper=paper_error(name),
-                error=mean(errors),
-                spread=stdev(errors) if len(errors) > 1 else None,
-                seeds=', '.join(f'{error:.1f}' for error in errors),
+                error=error,
+                spread=spread,
+                seeds=seeds,
                 top5=mean(run.top5_error for run in runs),
-                training=mean(training) if training else None,
+                training=in_training[0],
+                training_spread=in_training[1],
+                training_seeds=in_training[2],
             )
         )
     return markdown_table(Table('', _NETWORK_COLUMNS, rows))
+
+
+def _over_seeds(errors: Sequence[float]) -> tuple[float, float | None, str]:
+    """Mean, standard deviation (None of one value), and all of them as text."""
+    spread = stdev(errors) if len(errors) > 1 else None
+    return mean(errors), spread, ', '.join(f'{error:.1f}' for error in errors)
 
 
 def claims_table(records: Sequence[Record], which: str = 'top1_error') -> str:

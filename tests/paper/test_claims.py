@@ -142,6 +142,10 @@ def test_claims_are_compared_on_the_training_images_too(tmp_path):
     assert (in_training['difference'], in_training['verdict']) == (20, 'seen')
     _, table = (tmp_path / 'claims-tables.md').read_text().split('On the training images')
     assert ' +20.0 |' in table and table.rstrip().endswith('| seen |')
+    # mean, standard deviation and all values
+    assert [c.strip() for c in networks_table(records).splitlines()[2].split('|')[-4:-1]] == [
+        '6.0', '1.0', '5.0, 6.0, 7.0',
+    ]  # fmt: skip
 
 
 def test_records_of_another_recipe_are_not_compared(tmp_path):

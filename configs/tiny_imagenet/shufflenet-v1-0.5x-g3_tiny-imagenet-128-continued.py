@@ -1,10 +1,10 @@
-# Goes on from the weights of the config below, with crops of several sizes: by then the network
-# knows the images better than others.
+# A second training, from the weights of the first (the base), with crops of several sizes: by then
+# the network knows its images better than new ones.
 _base_ = './shufflenet-v1-0.5x-g3_tiny-imagenet-128.py'
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='FastRandomResizedCrop', size=128, scale=(0.5, 1.0)),
+            dict(type='FastRandomResizedCrop', size={{_base_.enlarged.size}}, scale=(0.5, 1.0)),
             dict(type='torchvision/RandomHorizontalFlip'),
         ]
     )
