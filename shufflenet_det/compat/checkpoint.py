@@ -23,13 +23,26 @@ from torch.hub import download_url_to_file, get_dir
 
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
 from .checkpoint_keys import KeyReport, after_load, compare_keys, foreign_hint
-from .checkpoint_reading import MapLocation, read_checkpoint
+from .checkpoint_reading import MapLocation, check_path, read_checkpoint
 from .checkpoint_unpickling import allow_stand_ins
 
 __all__ = [
     'CheckpointError', 'CheckpointNotFoundError', 'KeyReport', 'UnsafeCheckpointError',
-    'after_load', 'compare_keys', 'install', 'load_from_http', 'read_checkpoint'
+    'after_load', 'compare_keys', 'install', 'load_from_http', 'read_checkpoint', 'require_present'
 ]
+
+
+def require_present(filename: str) -> None:
+    """Look whether a checkpoint that is a path is there, before anything long begins.
+
+    URLs and names of weights are not looked for: they are fetched when they are loaded.
+
+    Raises:
+        CheckpointNotFoundError: There is no such file; similar names beside it are listed.
+        CheckpointError: It is a folder, or an exported network.
+    """
+    if CheckpointLoader._get_checkpoint_loader(filename) is CheckpointLoader._schemes['']:
+        check_path(Path(filename).expanduser(), filename)
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> dict:

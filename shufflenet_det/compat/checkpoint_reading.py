@@ -95,7 +95,7 @@ def read_checkpoint(source: str | os.PathLike | bytes, map_location: MapLocation
     else:
         path = Path(source).expanduser()
         name = name or str(path)
-        _check_path(path, name)
+        check_path(path, name)
         try:
             with open(path, 'rb') as file:
                 content = _read(file, name, map_location)
@@ -107,7 +107,8 @@ def read_checkpoint(source: str | os.PathLike | bytes, map_location: MapLocation
     return settled(content, name)
 
 
-def _check_path(path: Path, name: str) -> None:
+def check_path(path: Path, name: str) -> None:
+    """Raise CheckpointError unless there is a file at a path that could be a checkpoint."""
     _refuse_exported(path, name)
     if path.is_dir():
         files = ', '.join(sorted(p.name for p in path.glob('*.pth'))[:5])

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from ..common.config import pretrained_of
 from ..common.errors import ConfigError
+from ..compat.checkpoint import require_present
 from ..weights.start import has_start
 from .setup import is_classifier
 
@@ -27,6 +28,16 @@ def reads_variable(cfg: Config) -> bool:
     if VARIABLE in os.environ:
         return VARIABLE in cfg.env_variables
     return has_start(cfg)
+
+
+def require_checkpoints(cfg: Config) -> None:
+    """See that the files are there that parts of the model start from.
+
+    Raises:
+        CheckpointError: a part starts from a path, and there is no checkpoint.
+    """
+    for checkpoint in pretrained_of(cfg.model):
+        require_present(checkpoint)
 
 
 def require_pretraining(cfg: Config) -> None:

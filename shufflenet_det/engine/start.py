@@ -17,6 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from ..common.config import pretrained_of
+from ..compat.checkpoint import require_present
 
 # accounts of loaded weights (compat/checkpoint_keys.py) and of what starts from them, a learning
 # rate that is not the config's, and where to look
@@ -62,7 +63,12 @@ def build_runner(cfg: Config, config_path: str) -> QuietRunner:
     Args:
         cfg: the config.
         config_path: the file that it was read from, for the summary.
+
+    Raises:
+        CheckpointError: ``cfg.load_from`` is a path, and there is no checkpoint.
     """
+    if cfg.get('load_from'):
+        require_present(cfg.load_from)  # mmengine looks when all data have been read
     runner = QuietRunner.from_cfg(cfg)
     # last, when all that is checked before the first batch has been
     runner.register_hook(StartHook(config_path), priority='LOWEST')

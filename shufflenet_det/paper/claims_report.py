@@ -34,7 +34,7 @@ _CLAIM_COLUMNS = (
     Column('worse', 'worse'),
     Column('paper', "paper's gain", '+.1f'),
     Column('difference', 'our gain', '+.1f'),
-    Column('p_value', 'p', '.3f'),
+    Column('p_value', 'p', '.2g'),
     Column('verdict', 'here'),
 )
 

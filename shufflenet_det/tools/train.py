@@ -60,6 +60,7 @@ def main() -> None:
     setup.add_progress(cfg)
     setup.add_tracking(cfg, args.tensorboard, args.wandb)
     pretraining.require_pretraining(cfg)
+    pretraining.require_checkpoints(cfg)
     setup.set_launcher(cfg, args.launcher, args.local_rank)
     if args.amp:
         setup.set_amp(cfg)

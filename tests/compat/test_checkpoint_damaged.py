@@ -30,6 +30,16 @@ def test_missing(tmp_path):
     assert 'no folder' in failure(tmp_path / 'absent/epoch_1.pth', FileNotFoundError)
 
 
+def test_only_paths_are_looked_for_beforehand(tmp_path):
+    for name in ('https://example.org/nothing.pth', 'torchvision://nothing', 'mmcls://nothing'):
+        checkpoint.require_present(name)
+    with pytest.raises(CheckpointError, match='can not be found'):
+        checkpoint.require_present(str(tmp_path / 'nothing.pth'))
+    present = tmp_path / 'epoch_1.pth'
+    present.touch()
+    checkpoint.require_present(str(present))
+
+
 def test_folder(tmp_path):
     (tmp_path / 'epoch_1.pth').touch()
     message = failure(tmp_path)

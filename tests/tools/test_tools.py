@@ -296,6 +296,26 @@ def test_missing_data_root(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    'option',
+    [
+        'load_from=nowhere/weights.pth',
+        'model.backbone.init_cfg.checkpoint=nowhere/weights.pth',
+    ],
+)
+def test_missing_weights_are_named_before_the_data_are_read(tmp_path, option):
+    options = [option]
+    if 'init_cfg' in option:
+        options.append('model.backbone.init_cfg.type=Pretrained')
+    work_dir = tmp_path / 'w'
+    process = run(
+        command('train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', *options),
+        tmp_path / 'no-data',
+    )
+    fails(process, 'checkpoint nowhere/weights.pth can not be found: there is no folder nowhere')
+    assert not list(work_dir.glob('**/*.log'))
+
+
 def test_unreadable_image_in_a_worker_process(tmp_path):
     root = write_coco(tmp_path / 'coco')
     broken = root / 'train2017' / '000000000003.jpg'
