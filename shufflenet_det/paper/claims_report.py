@@ -9,6 +9,7 @@ from ..common.cli import write_atomically
 from ..common.errors import DataError
 from ..common.tables import Column, Table, markdown_table
 from .claims import CLAIMS, NETWORKS, compared, paper_error
+from .claims_pictures import plot_curves, plot_errors
 from .records import Record, require_one_recipe
 
 TABLES, JSON, ERRORS, CURVES = FILES = (
@@ -152,60 +153,7 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
               for r in records],
     )
     write_atomically(folder / JSON, json.dumps(content, indent=2) + '\n')
-    plot_errors(errors, folder / ERRORS)
+    panels = {'top-1 error in training, percent': errors_of(records, 'train_top1_error'),
+              'top-1 error on validation images, percent': errors}
+    plot_errors({title: panel for title, panel in panels.items() if panel}, folder / ERRORS)
     plot_curves(by_network(records), folder / CURVES)
-
-
-def plot_errors(errors: dict[str, list[float]], path: Path) -> None:
-    """Top-1 errors of every network: a mark for each seed, a bar for the mean."""
-    from matplotlib.figure import Figure
-
-    names = list(errors)[::-1]
-    figure = Figure(figsize=(8, 0.34 * len(names) + 1.2), layout='constrained')
-    axes = figure.add_subplot()
-    for row, name in enumerate(names):
-        ours = name.startswith('shufflenet') and not name.endswith('noshuffle')
-        axes.barh(row, mean(errors[name]), color='#0072b2' if ours else '#c9c9c9', height=0.7)
-        axes.plot(errors[name], [row] * len(errors[name]), 'o', color='black', markersize=3)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel('top-1 error on validation images, percent (dots: seeds, bars: means)')
-    # the differences are a small part of the errors
-    low = min(map(min, errors.values()))
-    axes.set_xlim(left=max(0, low - 10))
-    axes.grid(axis='x', color='#eeeeee')
-    axes.set_axisbelow(True)
-    axes.spines[['top', 'right']].set_visible(False)
-    figure.savefig(path, dpi=110)
-
-
-def plot_curves(runs: dict[str, list[Record]], path: Path) -> None:
-    """Errors over the epochs, means of the seeds, a picture for each pair with and without shuffle.
-
-    Without such a pair, one picture has all networks.
-    """
-    from matplotlib.figure import Figure
-
-    pairs = [(c.better, c.worse) for c in CLAIMS if c.worse == f'{c.better}-noshuffle']
-    pairs = [pair for pair in pairs if all(name in runs for name in pair)] or [tuple(runs)]
-    rows = (len(pairs) + 1) // 2
-    figure = Figure(figsize=(10, 3.4 * rows), layout='constrained')
-    grid = figure.subplots(rows, min(2, len(pairs)), squeeze=False)
-    for axes, pair in zip(grid.flat, pairs, strict=False):
-        for number, name in enumerate(pair):
-            color = f'C{number}'
-            _curve(axes, runs[name], 'val_error', color, '-', name)
-            _curve(axes, runs[name], 'train_error', color, ':', None)
-        axes.set(xlabel='epoch', ylabel='top-1 error, percent')
-        axes.grid(color='#eeeeee')
-        axes.legend(title='solid: validation, dotted: training', fontsize=8, title_fontsize=8)
-    for axes in grid.flat[len(pairs):]:
-        axes.set_visible(False)
-    figure.savefig(path, dpi=110)
-
-
-def _curve(axes, runs: list[Record], name: str, color: str, style: str, label: str | None) -> None:
-    """The mean over the seeds at those epochs at which all have a value."""
-    by_epoch = [dict(zip(r.curves['epoch'], r.curves[name], strict=True)) for r in runs]
-    epochs = [e for e in by_epoch[0] if all(curve.get(e) is not None for curve in by_epoch)]
-    means = [mean(curve[e] for curve in by_epoch) for e in epochs]
-    axes.plot(epochs, means, style, color=color, label=label)
