@@ -1,14 +1,18 @@
 """Pictures of the errors that networks of :mod:`.claims` make, from records."""
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
 from .claims import CLAIMS
 from .records import Record
 
+# of an axis of errors
+_LEAST_POINTS = 5
+_OURS = {claim.better for claim in CLAIMS}
+
 
 def plot_errors(panels: Mapping[str, Mapping[str, list[float]]], path: Path) -> None:
-    """Errors of every network: a dot for each seed, a line for the mean.
+    """Errors of every network: a dot for each seed, a line for the mean, the paper's choice blue.
 
     Args:
         panels: what each of the pictures, side by side, says and shows: errors in percent over
@@ -23,13 +27,13 @@ def plot_errors(panels: Mapping[str, Mapping[str, list[float]]], path: Path) -> 
     columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, errors) in zip(columns, panels.items(), strict=True):
         for row, name in enumerate(names):
-            ours = name.startswith('shufflenet') and not name.endswith('noshuffle')
-            color = '#0072b2' if ours else '#777777'
+            color = '#0072b2' if name in _OURS else '#777777'
             values = errors.get(name, [])
             axes.plot(values, [row] * len(values), 'o', color=color, markersize=4, alpha=0.7)
             if values:
                 axes.plot([mean(values)] * 2, [row - 0.35, row + 0.35], color=color, linewidth=2)
         axes.set_xlabel(title)
+        axes.set_xlim(_limits([value for values in errors.values() for value in values]))
         axes.grid(color='#eeeeee')
         axes.set_axisbelow(True)
         axes.spines[['top', 'right']].set_visible(False)
@@ -37,29 +41,46 @@ def plot_errors(panels: Mapping[str, Mapping[str, list[float]]], path: Path) -> 
     figure.savefig(path, dpi=110)
 
 
-def plot_curves(runs: dict[str, list[Record]], path: Path) -> None:
-    """Errors over the epochs, means of the seeds, a picture for each pair with and without shuffle.
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis that has all values, and is so long that a tenth of a point looks small."""
+    low, high = min(values), max(values)
+    margin = max(0.05 * (high - low), (_LEAST_POINTS - (high - low)) / 2)
+    return low - margin, high + margin
 
-    Without such a pair, one picture has all networks.
+
+def plot_curves(runs: Mapping[str, list[Record]], path: Path) -> None:
+    """Errors over the epochs, means of the seeds: a picture for each comparison.
+
+    A network with and without shuffle is one. Without any, one picture has all networks.
     """
     from matplotlib.figure import Figure
 
-    pairs = [(c.better, c.worse) for c in CLAIMS if c.worse == f'{c.better}-noshuffle']
-    pairs = [pair for pair in pairs if all(name in runs for name in pair)] or [tuple(runs)]
-    rows = (len(pairs) + 1) // 2
+    panels = _comparisons(runs) or [tuple(runs)]
+    rows = (len(panels) + 1) // 2
     figure = Figure(figsize=(10, 3.4 * rows), layout='constrained')
-    grid = figure.subplots(rows, min(2, len(pairs)), squeeze=False)
-    for axes, pair in zip(grid.flat, pairs, strict=False):
-        for number, name in enumerate(pair):
+    grid = figure.subplots(rows, min(2, len(panels)), squeeze=False)
+    for axes, names in zip(grid.flat, panels, strict=False):
+        for number, name in enumerate(names):
             color = f'C{number}'
             _curve(axes, runs[name], 'val_error', color, '-', name)
             _curve(axes, runs[name], 'train_error', color, ':', None)
         axes.set(xlabel='epoch', ylabel='top-1 error, percent')
         axes.grid(color='#eeeeee')
         axes.legend(title='solid: validation, dotted: training', fontsize=8, title_fontsize=8)
-    for axes in grid.flat[len(pairs):]:
+    for axes in grid.flat[len(panels):]:
         axes.set_visible(False)
     figure.savefig(path, dpi=110)
+
+
+def _comparisons(runs: Mapping[str, list[Record]]) -> list[tuple[str, ...]]:
+    """Networks that are compared with each other, of those that there are, two or more of each."""
+    together: dict[str, list[str]] = {}
+    for claim in CLAIMS:
+        without_shuffle = claim.worse == f'{claim.better}-noshuffle'
+        key = claim.better if without_shuffle else claim.about
+        together.setdefault(key, []).extend((claim.better, claim.worse))
+    present = [tuple(n for n in dict.fromkeys(names) if n in runs) for names in together.values()]
+    return [names for names in present if len(names) > 1]
 
 
 def _curve(axes, runs: list[Record], name: str, color: str, style: str, label: str | None) -> None:
