@@ -21,22 +21,19 @@ TABLES, JSON, ERRORS, CURVES = FILES = (
 _NETWORK_COLUMNS = (
     Column('network', 'network'),
     Column('paper', "paper's error, ImageNet", '.1f'),
-    Column('error', 'top-1 error', '.1f'),
-    Column('spread', 'standard deviation', '.1f'),
+    Column('training', 'top-1 error in training'),
+    Column('training_seeds', 'by seed'),
+    Column('error', 'top-1 error, validation'),
     Column('seeds', 'by seed'),
     Column('top5', 'top-5 error', '.1f'),
-    Column('training', 'top-1 error in training', '.1f'),
-    Column('training_spread', 'standard deviation', '.1f'),
-    Column('training_seeds', 'by seed'),
 )
 _CLAIM_COLUMNS = (
     Column('about', 'claim'),
     Column('better', 'better'),
     Column('worse', 'worse'),
     Column('paper', "paper's gain", '+.1f'),
-    Column('difference', 'our gain', '+.1f'),
-    Column('p_value', 'p', '.2g'),
-    Column('verdict', 'here'),
+    Column('training', 'gain in training'),
+    Column('validation', 'gain on validation images'),
 )
 
 
@@ -77,40 +74,62 @@ def errors_of(records: Sequence[Record], which: str = 'top1_error') -> dict[str,
 
 
 def networks_table(records: Sequence[Record]) -> str:
-    """Errors in percent by network, as Markdown."""
+    """Errors in percent by network, as Markdown: mean, standard deviation and each seed's."""
     rows = []
     for name, runs in by_network(records).items():
-        error, spread, seeds = _over_seeds([run.top1_error for run in runs])
-        training = [run.train_top1_error for run in runs if run.train_top1_error is not None]
-        in_training = _over_seeds(training) if training else (None,) * 3
+        error, seeds = _over_seeds([run.top1_error for run in runs])
+        training, training_seeds = _over_seeds(
+            [run.train_top1_error for run in runs if run.train_top1_error is not None]
+        )
         rows.append(
             dict(
                 network=name,
                 paper=paper_error(name),
+                training=training,
+                training_seeds=training_seeds,
                 error=error,
-                spread=spread,
                 seeds=seeds,
                 top5=mean(run.top5_error for run in runs),
-                training=in_training[0],
-                training_spread=in_training[1],
-                training_seeds=in_training[2],
             )
         )
     return markdown_table(Table('', _NETWORK_COLUMNS, rows))
 
 
-def _over_seeds(errors: Sequence[float]) -> tuple[float, float | None, str]:
-    """Mean, standard deviation (None of one value), and all of them as text."""
-    spread = stdev(errors) if len(errors) > 1 else None
-    return mean(errors), spread, ', '.join(f'{error:.1f}' for error in errors)
+def _over_seeds(errors: Sequence[float]) -> tuple[str | None, str | None]:
+    """Mean with standard deviation, and all values."""
+    if not errors:
+        return None, None
+    spread = f' ± {stdev(errors):.1f}' if len(errors) > 1 else ''
+    return f'{mean(errors):.1f}{spread}', ', '.join(f'{error:.1f}' for error in errors)
 
 
-def claims_table(records: Sequence[Record], which: str = 'top1_error') -> str:
-    """Claims, the paper's difference, ours in one of the errors, and what is seen, as Markdown."""
-    rows = compared(errors_of(records, which))
-    if not rows:
+def claims_table(records: Sequence[Record]) -> str:
+    """Claims, the paper's gain, ours in training and on new images, and what is seen, as Markdown.
+    """
+    on_others = compared(errors_of(records))
+    in_training = {
+        (found['about'], found['better'], found['worse']): found
+        for found in compared(errors_of(records, 'train_top1_error'))
+    }
+    if not on_others:
         return 'No claim has both of its networks yet.'
+    rows = []
+    for found in on_others:
+        row = {key: found[key] for key in ('about', 'better', 'worse')}
+        training = in_training.get(tuple(row.values()))
+        row |= dict(
+            paper=found['paper'],
+            training=training and _gain(training),
+            validation=_gain(found),
+        )
+        rows.append(row)
     return markdown_table(Table('', _CLAIM_COLUMNS, rows))
+
+
+def _gain(found: dict) -> str:
+    """A gain in words: by how much, and whether that counts."""
+    p_value = '' if found['p_value'] is None else f' (p = {found["p_value"]:.2g})'
+    return f'{found["difference"]:+.1f}, {found["verdict"]}{p_value}'
 
 
 def recipe_text(records: Sequence[Record]) -> str:
@@ -129,10 +148,7 @@ def tables_text(records: Sequence[Record]) -> str:
     parts = [
         recipe_text(records),
         networks_table(records),
-        'On validation images:',
         claims_table(records),
-        'On the training images (how much a network holds):',
-        claims_table(records, 'train_top1_error'),
     ]
     return '\n\n'.join(parts) + '\n'
 
