@@ -78,8 +78,10 @@ def open_sources(
 
     Raises:
         DataError: one does not exist, is an empty folder, or cannot be opened.
-        ConfigError: the number of a camera is none.
+        ConfigError: the number of a camera is none, or no frames are wanted.
     """
+    if most_frames is not None and most_frames < 1:
+        raise ConfigError(f'{most_frames} frames of a video: it must be 1 or more.')
     sources = [_open_source(name, most_frames, upright) for name in names]
     count = Counter(picture for source in sources for picture in source.pictures)
     if max(count.values(), default=0) > 1:

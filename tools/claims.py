@@ -19,7 +19,9 @@ from pathlib import Path
 
 from shufflenet_det.benchmark.machine import check_device
 from shufflenet_det.common import cli
+from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import ConfigError, DataError
+from shufflenet_det.common.options import not_negative, positive
 from shufflenet_det.paper.claims import NETWORKS
 from shufflenet_det.paper.claims_gpu import builder, stacks_of, train_on_gpu
 from shufflenet_det.paper.claims_report import FILES, tables_text, write_report
@@ -34,7 +36,6 @@ from shufflenet_det.paper.records import (
 )
 
 from mmdet.registry import DATASETS
-from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 RECIPE = CONFIGS / 'tiny_imagenet' / 'claims.py'
@@ -48,9 +49,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Test the paper's claims on Tiny ImageNet")
     parser.add_argument('--data', type=Path, help='data set; by default $TINY_IMAGENET_ROOT')
     parser.add_argument('--work-dir', type=Path, default='work_dirs/claims', help='output folder')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
+    parser.add_argument(
+        '--seeds', type=not_negative, nargs='+', default=[0, 1, 2], help='one run for each'
+    )
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=NETWORKS, metavar='NAME')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='trainings at a time')
+    parser.add_argument('--jobs', type=positive, default=os.cpu_count(), help='trainings at a time')
     parser.add_argument(
         '--device', choices=('cpu', 'cuda'), default='cpu',
         help='cuda: networks of one architecture train as one, several such stacks at a time',
@@ -188,14 +191,15 @@ def main() -> None:
 
 
 def train_what_is_missing(args: argparse.Namespace) -> list[Record]:
-    cfg = Config.fromfile(args.recipe)
+    cfg = load_config(str(args.recipe))
     recipe = recipe_of(cfg)
     records = read_records(existing(args.records))
     require_recipe(records, recipe, data_of(cfg))
     finished = {record.key for record in records}
-    trainings = [
+    # each once, however often it is named
+    trainings = list(dict.fromkeys(
         Training(name, seed, args.work_dir) for seed in args.seeds for name in args.networks
-    ]
+    ))
     waiting = [t for t in trainings if (t.network, t.seed) not in finished]
     before = len(trainings) - len(waiting)
     print(f'{len(trainings)} runs, {before} of them finished before', flush=True)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from shufflenet_det.common import cli
+from shufflenet_det.common.options import positive
 from shufflenet_det.evaluation.pictures import contact_sheet
 
 from terminaltables import AsciiTable
@@ -36,7 +37,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='then train the same detectors from random weights, too, and compare',
     )
-    parser.add_argument('--pictures', type=int, default=6, help='pictures in a contact sheet')
+    parser.add_argument('--pictures', type=positive, default=6, help='pictures in a contact sheet')
     return parser.parse_args()
 
 

@@ -2,18 +2,11 @@
 import argparse
 from pathlib import Path
 
+from ..common.options import positive
 from ..paper.figures import DETECTOR_SHAPES, TIMED_SHAPES
 from .engine_networks import SIDES, TABLE_8
 from .machine import DTYPES
 from .speed import MODES
-
-
-def positive(text: str) -> int:
-    """A number of 1 or more."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def height_and_width(text: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from statistics import mean
 from mmengine.config import Config
 from scipy.stats import ttest_ind
 
+from ..common.config import load_config
 from ..common.errors import ConfigError
 from .figures import CLASSIFIERS
 
@@ -80,7 +81,7 @@ def network_config(network: str, recipe: Path, networks: Path) -> Config:
         recipe: config of data and schedule, the same for all.
         networks: folder of the configs that define the networks.
     """
-    cfg = Config.fromfile(recipe)
+    cfg = load_config(str(recipe))
     path = networks / f'{network}_in1k.py'
     if not path.is_file():
         raise ConfigError(f'no network {network}: there is no {path}.')

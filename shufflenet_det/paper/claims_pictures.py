@@ -16,22 +16,20 @@ def plot_errors(panels: Mapping[str, Mapping[str, list[float]]], path: Path) -> 
 
     Args:
         panels: what each of the pictures, side by side, says and shows: errors in percent over
-            the seeds, by network.
+            the seeds, by network, of the same networks.
         path: of the file.
     """
     from matplotlib.figure import Figure
 
-    # a network may be in one of the panels alone
-    names = list(dict.fromkeys(name for errors in panels.values() for name in errors))[::-1]
+    names = list(next(iter(panels.values())))[::-1]
     figure = Figure(figsize=(10, 0.3 * len(names) + 1.1), layout='constrained')
     columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, errors) in zip(columns, panels.items(), strict=True):
         for row, name in enumerate(names):
             color = '#0072b2' if name in _OURS else '#777777'
-            values = errors.get(name, [])
+            values = errors[name]
             axes.plot(values, [row] * len(values), 'o', color=color, markersize=4, alpha=0.7)
-            if values:
-                axes.plot([mean(values)] * 2, [row - 0.35, row + 0.35], color=color, linewidth=2)
+            axes.plot([mean(values)] * 2, [row - 0.35, row + 0.35], color=color, linewidth=2)
         axes.set_xlabel(title)
         axes.set_xlim(_limits([value for values in errors.values() for value in values]))
         axes.grid(color='#eeeeee')

@@ -23,6 +23,7 @@ _NETWORK_COLUMNS = (
     Column('paper', "paper's error, ImageNet", '.1f'),
     Column('training', 'top-1 error in training'),
     Column('training_seeds', 'by seed'),
+    Column('learned', 'without crops', '.1f'),
     Column('error', 'top-1 error, validation'),
     Column('seeds', 'by seed'),
     Column('top5', 'top-5 error', '.1f'),
@@ -58,7 +59,7 @@ def errors_of(records: Sequence[Record], which: str = 'top1_error') -> dict[str,
 
     Args:
         records: of the networks.
-        which: of the errors of a record; runs and networks without it are left out.
+        which: of the errors of a record.
 
     Raises:
         DataError: networks of one comparison were trained differently.
@@ -68,9 +69,7 @@ def errors_of(records: Sequence[Record], which: str = 'top1_error') -> dict[str,
         names = {n for c in CLAIMS if c.about == about for n in (c.better, c.worse)}
         require_one_recipe([r for name in NETWORKS if name in names for r in runs.get(name, ())],
                            about)
-    errors = {name: [getattr(run, which) for run in of_name] for name, of_name in runs.items()}
-    known = {name: [v for v in values if v is not None] for name, values in errors.items()}
-    return {name: values for name, values in known.items() if values}
+    return {name: [getattr(run, which) for run in of_name] for name, of_name in runs.items()}
 
 
 def networks_table(records: Sequence[Record]) -> str:
@@ -78,15 +77,15 @@ def networks_table(records: Sequence[Record]) -> str:
     rows = []
     for name, runs in by_network(records).items():
         error, seeds = _over_seeds([run.top1_error for run in runs])
-        training, training_seeds = _over_seeds(
-            [run.train_top1_error for run in runs if run.train_top1_error is not None]
-        )
+        training, training_seeds = _over_seeds([run.last_train_error for run in runs])
+        learned = [run.train_top1_error for run in runs if run.train_top1_error is not None]
         rows.append(
             dict(
                 network=name,
                 paper=paper_error(name),
                 training=training,
                 training_seeds=training_seeds,
+                learned=mean(learned) if learned else None,
                 error=error,
                 seeds=seeds,
                 top5=mean(run.top5_error for run in runs),
@@ -95,10 +94,8 @@ def networks_table(records: Sequence[Record]) -> str:
     return markdown_table(Table('', _NETWORK_COLUMNS, rows))
 
 
-def _over_seeds(errors: Sequence[float]) -> tuple[str | None, str | None]:
+def _over_seeds(errors: Sequence[float]) -> tuple[str, str]:
     """Mean with standard deviation, and all values."""
-    if not errors:
-        return None, None
     spread = f' ± {stdev(errors):.1f}' if len(errors) > 1 else ''
     return f'{mean(errors):.1f}{spread}', ', '.join(f'{error:.1f}' for error in errors)
 
@@ -106,23 +103,15 @@ def _over_seeds(errors: Sequence[float]) -> tuple[str | None, str | None]:
 def claims_table(records: Sequence[Record]) -> str:
     """Claims, the paper's gain, ours in training and on new images, and what is seen, as Markdown.
     """
+    in_training = compared(errors_of(records, 'last_train_error'))
     on_others = compared(errors_of(records))
-    in_training = {
-        (found['about'], found['better'], found['worse']): found
-        for found in compared(errors_of(records, 'train_top1_error'))
-    }
     if not on_others:
         return 'No claim has both of its networks yet.'
-    rows = []
-    for found in on_others:
-        row = {key: found[key] for key in ('about', 'better', 'worse')}
-        training = in_training.get(tuple(row.values()))
-        row |= dict(
-            paper=found['paper'],
-            training=training and _gain(training),
-            validation=_gain(found),
-        )
-        rows.append(row)
+    rows = [
+        {key: found[key] for key in ('about', 'better', 'worse', 'paper')}
+        | dict(training=_gain(training), validation=_gain(found))
+        for training, found in zip(in_training, on_others, strict=True)
+    ]
     return markdown_table(Table('', _CLAIM_COLUMNS, rows))
 
 
@@ -159,17 +148,17 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
     Raises:
         DataError: what is to be compared was trained differently; nothing is written.
     """
-    errors = errors_of(records)
+    errors, in_training = errors_of(records), errors_of(records, 'last_train_error')
     write_atomically(folder / TABLES, tables_text(records))
     content = dict(
         errors=errors,
+        errors_in_training=in_training,
         claims=compared(errors),
-        claims_in_training=compared(errors_of(records, 'train_top1_error')),
+        claims_in_training=compared(in_training),
         runs=[{k: v for k, v in asdict(r).items() if k not in ('curves', 'source')}
               for r in records],
     )
     write_atomically(folder / JSON, json.dumps(content, indent=2) + '\n')
-    panels = {'top-1 error in training, percent': errors_of(records, 'train_top1_error'),
-              'top-1 error on validation images, percent': errors}
-    plot_errors({title: panel for title, panel in panels.items() if panel}, folder / ERRORS)
+    plot_errors({'top-1 error in training, percent': in_training,
+                 'top-1 error on validation images, percent': errors}, folder / ERRORS)
     plot_curves(by_network(records), folder / CURVES)

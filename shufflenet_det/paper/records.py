@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..common.cli import write_atomically
-from ..common.errors import DataError
+from ..common.errors import ConfigError, DataError
 
 # of recipes that do not say: crops of the padded image, as large as it is
 _UNSAID = dict(padding=8, enlarge=1)
@@ -69,20 +69,35 @@ class Record:
         """What there is one record of."""
         return self.network, self.seed
 
+    @property
+    def last_train_error(self) -> float:
+        """In training, of the last epoch: on crops, so that it does not fall to 0 so soon."""
+        return self.curves['train_error'][-1]
+
 
 def recipe_of(cfg: Config) -> dict[str, float]:
-    """What of a config goes into ``Record.recipe``."""
-    optimizer = cfg.optim_wrapper.optimizer
-    return dict(
-        epochs=cfg.train_cfg.max_epochs,
-        batch=cfg.train_dataloader.batch_size,
-        lr=optimizer.lr,
-        warmup_epochs=cfg.warmup_epochs,
-        weight_decay=optimizer.weight_decay,
-        label_smoothing=cfg.model.head.get('label_smoothing', 0.0),
-        padding=cfg.padding,
-        enlarge=cfg.get('enlarge', 1),
-    )
+    """What of a config goes into ``Record.recipe``.
+
+    Raises:
+        ConfigError: the config is that of something else.
+    """
+    try:
+        optimizer = cfg.optim_wrapper.optimizer
+        return dict(
+            epochs=cfg.train_cfg.max_epochs,
+            batch=cfg.train_dataloader.batch_size,
+            lr=optimizer.lr,
+            warmup_epochs=cfg.warmup_epochs,
+            weight_decay=optimizer.weight_decay,
+            label_smoothing=cfg.model.head.get('label_smoothing', 0.0),
+            padding=cfg.padding,
+            enlarge=cfg.get('enlarge', 1),
+        )
+    except AttributeError as error:
+        raise ConfigError(
+            f'{cfg.filename} is no recipe to compare networks with ({error}): inherit '
+            'configs/tiny_imagenet/claims.py.'
+        ) from None
 
 
 def data_of(cfg: Config) -> str:

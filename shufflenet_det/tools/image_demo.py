@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.errors import DataError
+from shufflenet_det.common.options import positive
 from shufflenet_det.data import CheckedLoadImageFromFile
 from shufflenet_det.engine.hooks import keys_of, require_complete
 from shufflenet_runtime.files import without_clashes
@@ -29,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('--out-dir', default='outputs', help='folder for pictures and JSON files')
     parser.add_argument('--pred-score-thr', type=float, default=0.3, help='least score to draw')
-    parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument('--batch-size', type=positive, default=1)
     parser.add_argument(
         '--device', default='cuda:0' if torch.cuda.is_available() else 'cpu', help='cpu or cuda:N'
     )

@@ -5,6 +5,7 @@ python tools/report.py WORK_DIR... --out report.html
 import argparse
 from pathlib import Path
 
+from shufflenet_det.common.options import not_negative
 from shufflenet_det.report import write_report
 
 
@@ -18,8 +19,9 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument('--out', type=Path, default='report.html', help='the page (report.html)')
     parser.add_argument(
-        '--images', type=int, default=40, metavar='N', help='the N worst images (default 40)'
-    )
+        '--images', type=not_negative, default=40, metavar='N',
+        help='the N worst images (default 40)',
+    )  # fmt: skip
     parser.add_argument('--title', default='', help="the page's title (default: the folders)")
     return parser.parse_args()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from shufflenet_det.benchmark.export_outcomes import Outcome, summary
 from shufflenet_det.benchmark.export_survey import survey
 from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.options import positive
 from shufflenet_det.common.tables import as_markdown, as_text
 from shufflenet_det.export import FORMATS
 from shufflenet_det.export.writers import require_writer
@@ -28,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--format', nargs='+', choices=FORMATS, default=list(FORMATS), help='default all'
     )
-    parser.add_argument('--jobs', type=int, default=1, help='processes (default 1)')
+    parser.add_argument('--jobs', type=positive, default=1, help='processes (default 1)')
     parser.add_argument(
         '--out', type=Path, help='keep outcomes here, a JSON object a line, and resume from there'
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from shufflenet_det.common.errors import ConfigError
+from shufflenet_det.common.options import positive
 from shufflenet_det.common.tables import as_markdown, as_text
 from shufflenet_det.swap import DEFAULT_BACKBONE
 from shufflenet_det.swap.outcomes import collect
@@ -20,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--backbone', default=DEFAULT_BACKBONE, help=f'default {DEFAULT_BACKBONE}')
     parser.add_argument('--only', nargs='+', metavar='TEXT', help='configs with this in their path')
-    parser.add_argument('--jobs', type=int, default=2, help='processes (default 2)')
+    parser.add_argument('--jobs', type=positive, default=2, help='processes (default 2)')
     parser.add_argument(
         '--out', type=Path, help='keep outcomes here, a JSON object a line, and resume from there'
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shufflenet_runtime import cli
+from shufflenet_runtime.errors import ConfigError
 from shufflenet_runtime.sources import Frame, Source, open_sources
 
 import cv2
@@ -128,6 +129,8 @@ def test_videos_are_drawn_and_their_frames_listed(work):
     assert source.count == 6 and source.fps == 5
     run(work, 'exported', 'film.mp4', '--json', 'two.json', '--max-frames', 2)
     assert len(json.loads((work / 'two.json').read_text())) == 2
+    with pytest.raises(ConfigError, match='0 frames of a video'):
+        open_sources([str(work / 'film.mp4')], most_frames=0)
 
 
 def test_classifiers_name_classes(work):
