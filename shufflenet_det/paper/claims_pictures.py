@@ -53,16 +53,16 @@ def plot_curves(runs: Mapping[str, list[Record]], path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    panels = _comparisons(runs) or [tuple(runs)]
+    panels = _comparisons(runs) or [('', tuple(runs))]
     rows = (len(panels) + 1) // 2
     figure = Figure(figsize=(10, 3.4 * rows), layout='constrained')
     grid = figure.subplots(rows, min(2, len(panels)), squeeze=False)
-    for axes, names in zip(grid.flat, panels, strict=False):
+    for axes, (about, names) in zip(grid.flat, panels, strict=False):
         for number, name in enumerate(names):
             color = f'C{number}'
             _curve(axes, runs[name], 'val_error', color, '-', name)
             _curve(axes, runs[name], 'train_error', color, ':', None)
-        axes.set(xlabel='epoch', ylabel='top-1 error, percent')
+        axes.set(title=about, xlabel='epoch', ylabel='top-1 error, percent')
         axes.grid(color='#eeeeee')
         axes.legend(title='solid: validation, dotted: training', fontsize=8, title_fontsize=8)
     for axes in grid.flat[len(panels):]:
@@ -70,15 +70,18 @@ def plot_curves(runs: Mapping[str, list[Record]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _comparisons(runs: Mapping[str, list[Record]]) -> list[tuple[str, ...]]:
-    """Networks that are compared with each other, of those that there are, two or more of each."""
-    together: dict[str, list[str]] = {}
+def _comparisons(runs: Mapping[str, list[Record]]) -> list[tuple[str, tuple[str, ...]]]:
+    """What is compared, and the networks of it that there are, two or more of each."""
+    together: dict[tuple[str, str], list[str]] = {}
     for claim in CLAIMS:
-        without_shuffle = claim.worse == f'{claim.better}-noshuffle'
-        key = claim.better if without_shuffle else claim.about
-        together.setdefault(key, []).extend((claim.better, claim.worse))
-    present = [tuple(n for n in dict.fromkeys(names) if n in runs) for names in together.values()]
-    return [names for names in present if len(names) > 1]
+        # each pair with and without shuffle is a comparison
+        pair = claim.better if claim.worse == f'{claim.better}-noshuffle' else ''
+        together.setdefault((claim.about, pair), []).extend((claim.better, claim.worse))
+    present = [
+        (about, tuple(name for name in dict.fromkeys(names) if name in runs))
+        for (about, _), names in together.items()
+    ]
+    return [(about, names) for about, names in present if len(names) > 1]
 
 
 def _curve(axes, runs: list[Record], name: str, color: str, style: str, label: str | None) -> None:

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from shufflenet_det.common.errors import DataError
-from shufflenet_det.paper.claims_report import TABLES, write_report
+from shufflenet_det.paper.claims_report import TABLES, claims_table, write_report
 from shufflenet_det.paper.records import append_record, read_records, require_recipe
 
 import pytest
@@ -109,3 +109,8 @@ def test_tables_of_the_documents_are_those_of_their_records(name: str, tmp_path:
     folder = ROOT / 'docs' / 'claims' / name
     write_report(read_records([folder / 'records.jsonl']), tmp_path)
     assert (folder / TABLES).read_text() == (tmp_path / TABLES).read_text()
+
+
+def test_page_of_the_claims_has_the_table_of_its_records():
+    records = read_records([ROOT / 'docs' / 'claims' / 'fit' / 'records.jsonl'])
+    assert claims_table(records).rstrip() in (ROOT / 'docs' / 'claims.md').read_text()
