@@ -47,11 +47,11 @@ _UNTYPED = {
 _OTHER_NETWORKS = ('teacher_config', 'teacher_backbone', 'reid')
 # variables of our config files, which are read before any option is
 _VARIABLES = {
-    'data_root': 'the environment variable COCO_DATA_ROOT',
-    'sample_root': 'the environment variable SAMPLE_DATA_ROOT',
-    'pretrained': 'the environment variable SHUFFLENET_PRETRAINED',
-    'start': 'the environment variable SHUFFLENET_PRETRAINED',
-    'widths': 'the environment variable SHUFFLENET_PRETRAINED',
+    'data_root': 'COCO_DATA_ROOT',
+    'sample_root': 'SAMPLE_DATA_ROOT',
+    'pretrained': 'SHUFFLENET_PRETRAINED',
+    'start': 'SHUFFLENET_PRETRAINED',
+    'widths': 'SHUFFLENET_PRETRAINED',
 }
 
 
@@ -111,9 +111,12 @@ def load_config(path: str, options: dict | None = None) -> Config:
             raise ConfigError(f'cannot merge --cfg-options into {path}: {error}') from None
         for key in options:
             _check_option(key, original, cfg)
-    for split in ('train', 'val', 'test'):
-        _mend_workers(cfg.get(f'{split}_dataloader'))
-        _check_classes(cfg.get(f'{split}_dataloader'), path)
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataloader = cfg.get(key)
+        if dataloader is not None and not isinstance(dataloader, Mapping):
+            raise ConfigError(f'{path}: {key} is {dataloader!r}: give a dict with a dataset.')
+        _mend_workers(dataloader)
+        _check_classes(dataloader, path)
     return cfg
 
 
@@ -137,7 +140,10 @@ def _check_classes(node: object, path: str) -> None:
         return
     for key in ('dataset', 'datasets'):
         _check_classes(node.get(key), path)
-    classes = (node.get('metainfo') or {}).get('classes')
+    metainfo = node.get('metainfo') or {}
+    if not isinstance(metainfo, Mapping):
+        raise ConfigError(f'{path}: metainfo is {metainfo!r}: give a dict, such as of classes.')
+    classes = metainfo.get('classes')
     # MMEngine takes text for a file with a name a line
     if isinstance(classes, str) and not Path(classes).is_file():
         raise ConfigError(
@@ -151,7 +157,8 @@ def _check_classes(node: object, path: str) -> None:
         )
     if classes is None or isinstance(classes, str):
         return
-    if not len(classes) or not all(isinstance(name, str) and name for name in classes):
+    names = classes if isinstance(classes, (list, tuple)) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
         raise ConfigError(f'{path}: classes = {classes!r}: give names, one at least, as text.')
 
 
@@ -186,7 +193,9 @@ def _check_option(key: str, original: Config, merged: Config) -> None:
     if parts[0] in _VARIABLES:
         raise ConfigError(
             f'{key} is a variable of the config files, which are read before options are: to set '
-            f'it here changes nothing. Use {_VARIABLES[parts[0]]}.'
+            f'it here changes nothing. Use the environment variable {_VARIABLES[parts[0]]}, which '
+            'the configs of this package read; with others set what is made of it, such as '
+            'train_dataloader.dataset.data_root.'
         )
     _reject_unknown(key, parts[0], _RUNNER_KEYS)
     before, after = original, merged

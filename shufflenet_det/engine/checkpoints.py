@@ -118,7 +118,8 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
     """The checkpoint to resume from, None if there is none.
 
     It is the one that the folder's ``last_checkpoint`` names, also where the folder was moved since
-    then; and if that was removed, the one with the most iterations or epochs.
+    then. If there is none such, it is the one with the most epochs or iterations in its name; of
+    these two, where there are both, the one that was written later.
     """
     folder, note = Path(work_dir), Path(work_dir, LAST)
     named = note.read_text().strip() if note.is_file() else ''
@@ -126,14 +127,25 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
         return named
     if named and (folder / Path(named).name).is_file():
         return str(folder / Path(named).name)
-    present = [path for kind in ('epoch', 'iter') for path in folder.glob(f'{kind}_*.pth')]
+    furthest = [_furthest(folder, kind) for kind in ('epoch', 'iter')]
+    present = [path for path in furthest if path]
     if not present:
         return None
+    # not by time alone, which copies of files do not keep
     newest = max(present, key=lambda path: path.stat().st_mtime)
-    if named:
-        print_log(f'{named}, which {note} names, is gone: {newest} is the newest that is left',
-                  logger='current')  # fmt: skip
+    why = f'{named}, which {note} names, is gone' if named else f'there is no {note}'
+    print_log(f'{why}: {newest} is the furthest that is there', logger='current')
     return str(newest)
+
+
+def _furthest(folder: Path, kind: str) -> Path | None:
+    """The file ``<kind>_N.pth`` with the largest N."""
+    numbered = [
+        (int(number), path)
+        for path in folder.glob(f'{kind}_*.pth')
+        if (number := path.stem.removeprefix(f'{kind}_')).isdecimal()
+    ]
+    return max(numbered)[1] if numbered else None
 
 
 def checkpoint_hook(runner: Runner) -> SafeCheckpointHook | None:

@@ -132,17 +132,27 @@ def set_accumulation(cfg: Config, steps: int) -> None:
         for key in ('max_iters', 'val_interval', 'val_begin'):
             if key in cfg.train_cfg:
                 cfg.train_cfg[key] *= steps
+        if cfg.train_cfg.get('dynamic_intervals'):
+            # pairs of an iteration and the interval from there on
+            cfg.train_cfg.dynamic_intervals = [
+                (begin * steps, interval * steps)
+                for begin, interval in cfg.train_cfg.dynamic_intervals
+            ]
     schedulers = cfg.get('param_scheduler') or []
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
         if not scheduler.get('by_epoch', True):
             for key in ('begin', 'end', 'T_max', 'step_size', 'total_steps'):
                 if scheduler.get(key) is not None:
                     scheduler[key] *= steps
-            if 'milestones' in scheduler:
-                scheduler.milestones = [m * steps for m in scheduler.milestones]
+            for key in ('milestones', 'periods'):
+                if key in scheduler:
+                    scheduler[key] = [iteration * steps for iteration in scheduler[key]]
     checkpoints = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     if not checkpoints.get('by_epoch', True):
-        checkpoints.interval *= steps
+        for key in ('interval', 'save_begin'):
+            # an interval of -1 is none
+            if checkpoints.get(key, 0) > 0:
+                checkpoints[key] *= steps
 
 
 def is_classifier(cfg: Config) -> bool:
@@ -171,8 +181,13 @@ def make_resumable(cfg: Config) -> None:
 
     Loops and hooks of MMEngine are replaced by those of this package that do the same and more.
     Those of others stay as they are.
+
+    Raises:
+        ConfigError: the config is for testing only.
     """
-    train = cfg.train_cfg
+    train = cfg.get('train_cfg')
+    if not train:
+        raise ConfigError(f'{cfg.filename} has no train_cfg: it is for testing only.')
     if 'type' not in train:
         train.type = 'EpochBasedTrainLoop' if train.pop('by_epoch') else 'IterBasedTrainLoop'
     train.type = _LOOPS.get(_name(train.type), train.type)

@@ -58,6 +58,7 @@ class CheckedCocoMetric(CocoMetric):
         per_class: after evaluation, the first six
             figures, as ``{metric: {class: {figure: value}}}``.
         backend: what computes the figures, ``'pycocotools'`` or ``'hotcoco'``.
+        part: after evaluation, the ids of the images, where these are not all of the annotations.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class CheckedCocoMetric(CocoMetric):
             self._coco_api = CheckedCOCO(path)
         self.per_class: dict[str, dict[str, dict[str, float]]] = {}
         self.backend = choose_backend(backend)
+        self.part: list | None = None
         self._out: Path | None = None
 
     def keep_results(self, path: str | Path) -> None:
@@ -133,6 +135,7 @@ class CheckedCocoMetric(CocoMetric):
         """All figures of all metrics, unrounded, as ``{'bbox_mAP': 0.31, ...}``."""
         self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
         self.img_ids = tested_ids(self._coco_api, [found['img_id'] for _, found in results])
+        self.part = self.img_ids if len(self.img_ids) < len(self._coco_api.imgs) else None
         if not self.format_only:
             warn_of_figures(self._coco_api, self.img_ids, self.cat_ids)
         predictions = [prediction for _, prediction in results]

@@ -3,7 +3,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -56,9 +56,9 @@ def write_metrics(
         checkpoint_sha256=sha256_of(checkpoint),
         **({'engine': engine} if engine else {}),
         resolution=resolution_of(cfg),
-        annotations=cfg.test_evaluator.get('ann_file')
-        if isinstance(cfg.test_evaluator, Mapping)
-        else None,
+        annotations=annotations_of(cfg),
+        # of COCO's metric, where these are not all images of the annotations
+        **({'image_ids': tested} if (tested := getattr(evaluator, 'part', None)) else {}),
         images_folder=images_folder_of(dataset),
         **({'results': str(Path(results).absolute())} if results else {}),
         **({'milliseconds': milliseconds} if milliseconds else {}),
@@ -90,6 +90,15 @@ def size_of(path: str | Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
+def annotations_of(cfg: Config) -> str | None:
+    """The annotations that the test compares with; None where no evaluator names any."""
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
+        if isinstance(evaluator, Mapping) and evaluator.get('ann_file'):
+            return evaluator['ann_file']
+    return None
+
+
 def images_folder_of(dataset: BaseDataset) -> str | None:
     """Where a data set's images are, where it has one folder for all."""
     prefix = getattr(dataset, 'data_prefix', None) or {}
@@ -100,7 +109,12 @@ def images_folder_of(dataset: BaseDataset) -> str | None:
 def resolution_of(cfg: Config) -> list[int] | None:
     """(long side, short side) in pixels to which the test pipeline resizes images."""
     resize = resize_in_testing(cfg)
-    return sorted(resize['scale'], reverse=True) if resize else None
+    return sides_of(resize['scale']) if resize else None
+
+
+def sides_of(scale: int | Sequence[int]) -> list[int]:
+    """(long side, short side) of a scale of ``Resize``, whose number is a square."""
+    return [scale, scale] if isinstance(scale, int) else sorted(scale, reverse=True)
 
 
 def resize_in_testing(cfg: Config) -> ConfigDict | None:

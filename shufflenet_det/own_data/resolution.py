@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mmengine.config import Config
 
 from ..common.errors import ConfigError
-from ..evaluation.report import resize_in_testing, resolution_of
+from ..evaluation.report import resize_in_testing, resolution_of, sides_of
 
 # settings in pixels, by the type that has them
 _IN_PIXELS = {
@@ -43,7 +43,7 @@ class Resizing:
         resize = resize_in_testing(cfg)
         if resize is None:
             return None
-        short, long = sorted(resize['scale'])
+        long, short = sides_of(resize['scale'])
         return cls(long, short, resize.get('keep_ratio', False))
 
     def sides(self, size: tuple[int, int]) -> tuple[float, float]:

@@ -1,12 +1,14 @@
 """What a detector's errors are: by kind, class, size, score and image; computed by hotcoco."""
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..common.errors import ConfigError, DataError
+from ..data.coco import CheckedCOCO
 
 ERRORS = {
     'Cls': ('classification', 'on an object, of the wrong class'),
@@ -79,19 +81,25 @@ class DetectionAnalysis:
     images: dict[int, ImageErrors]
 
 
-def analyse(annotations: str | Path, results: list[dict], classes: list[str]) -> DetectionAnalysis:
+def analyse(
+    annotations: str | Path,
+    results: list[dict],
+    classes: list[str],
+    image_ids: Sequence | None = None,
+) -> DetectionAnalysis:
     """Compare detections with their truth.
 
     Args:
         annotations: truth in COCO format.
         results: COCO results, boxes with scores.
         classes: names of the classes to look at.
+        image_ids: the images that were tested; None for all of the annotations.
 
     Raises:
         ConfigError: hotcoco is not installed.
         DataError: the annotations are missing, or not those of the results.
     """
-    evaluation, truth, ids = _evaluate(annotations, results, classes)
+    evaluation, truth, ids = _evaluate(annotations, results, classes, image_ids)
     precision = np.ascontiguousarray(evaluation.eval['precision'])[..., -1]
     order = {cat_id: i for i, cat_id in enumerate(sorted(ids))}
     precision = precision[:, :, [order[i] for i in ids]]
@@ -141,7 +149,9 @@ def require_hotcoco() -> None:
         ) from None
 
 
-def _evaluate(annotations: str | Path, results: list[dict], classes: list[str]) -> tuple:
+def _evaluate(
+    annotations: str | Path, results: list[dict], classes: list[str], image_ids: Sequence | None
+) -> tuple:
     require_hotcoco()
     import hotcoco
 
@@ -150,8 +160,15 @@ def _evaluate(annotations: str | Path, results: list[dict], classes: list[str]) 
             f'{annotations} is missing: it holds the truth that the detections are compared with. '
             f'Put it back, or test again where it is now.'
         )
-    data = hotcoco.COCO(str(annotations))
-    truth = data.dataset
+    # what text means as a number is read as in the test
+    truth = CheckedCOCO(annotations).dataset
+    if image_ids is not None:
+        those = set(image_ids)
+        truth = truth | dict(
+            images=[image for image in truth['images'] if image['id'] in those],
+            annotations=[a for a in truth['annotations'] if a['image_id'] in those],
+        )
+    data = hotcoco.COCO(truth)
     by_name = {category['name']: category['id'] for category in truth['categories']}
     absent = [name for name in classes if name not in by_name]
     strangers = {r['image_id'] for r in results} - {image['id'] for image in truth['images']}

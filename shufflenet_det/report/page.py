@@ -247,7 +247,11 @@ def _analysis(run: ReportRun) -> detections.DetectionAnalysis | None:
     if run.results is None or not names:
         return None
     try:
-        analysis = detections.analyse(run.metrics['annotations'], run.results, names)
+        if not run.metrics['annotations']:
+            raise DataError('the test does not say which annotations it compared with.')
+        analysis = detections.analyse(
+            run.metrics['annotations'], run.results, names, run.metrics.get('image_ids')
+        )
     except DataError as error:
         run.notes.append(f'Errors and images are not shown: {error}')
         return None

@@ -69,6 +69,8 @@ def parse_args() -> argparse.Namespace:
 def keep_results(runner: Runner, out: str) -> None:
     """Have the evaluation leave its results in ``out``."""
     cli.check_writable(Path(out).absolute().parent, '--out')
+    if Path(out).is_dir():
+        raise ConfigError(f'--out {out} is a folder: name a file.')
     if not out.endswith('.json'):
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
         return

@@ -78,6 +78,6 @@ def main() -> None:
     warning = None if cfg.get('resume') else pretraining.pretraining_warning(cfg)
     if warning:
         runner.logger.warning(warning)
-    if note := started_from(cfg.get('start')):
+    if note := started_from(cfg):
         runner.logger.info(note)
     runner.train()

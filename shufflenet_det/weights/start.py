@@ -73,10 +73,11 @@ def _described(pretrained: str) -> Description | None:
     return None
 
 
-def started_from(start: dict | None) -> str | None:
+def started_from(cfg: Config) -> str | None:
     """A line for the log on what :func:`start_from` has set; None if it has set nothing."""
-    if not start or not start.get('backbone'):
+    if not has_start(cfg) or not cfg.start.get('backbone'):
         return None
+    start = cfg.start
     settings = {**start['backbone'], **start['pixels']}
     shown = ', '.join(f'{key}={value!r}' for key, value in settings.items())
     return (

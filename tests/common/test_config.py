@@ -91,7 +91,8 @@ def test_configs_of_mmdetection_are_found_by_name():
 
 @pytest.mark.parametrize('name', ['data_root', 'pretrained', 'sample_root'])
 def test_variables_of_the_config_files_are_not_options(name):
-    with pytest.raises(ConfigError, match=f'{name} is a variable .* environment variable'):
+    message = f'{name} is a variable .* environment variable .* such as train_dataloader'
+    with pytest.raises(ConfigError, match=message):
         load_config(CONFIG, {name: 'x'})
 
 
@@ -105,3 +106,16 @@ def test_weights_are_those_that_the_model_starts_from_and_not_its_teacher():
     )
     assert pretrained_of(model) == ['a.pth', 'b']
     assert pretrained_of(dict(backbone=dict(init_cfg=None))) == []
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'train_dataloader': 'abc'}, "train_dataloader is 'abc': give a dict"),
+        ({'train_dataloader.dataset.metainfo': 5}, 'metainfo is 5: give a dict'),
+        ({'train_dataloader.dataset.metainfo.classes': 5}, 'classes = 5: give names'),
+    ],
+)
+def test_values_of_another_type_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(CONFIG, options)

@@ -66,3 +66,28 @@ def test_weight_decay_leaves_out_norms_and_biases():
     for name, parameter in model.named_parameters():
         weight = name in ('0.weight', '2.weight')
         assert decay[id(parameter)] == (4e-5 if weight else 0), name
+
+
+def test_accumulation_stretches_all_that_is_counted_in_iterations():
+    cfg = Config(dict(
+        optim_wrapper=dict(),
+        train_cfg=dict(max_iters=100, val_interval=10, dynamic_intervals=[(91, 100)]),
+        param_scheduler=[
+            dict(type='CosineRestartLR', by_epoch=False, periods=[40, 60], end=100),
+            dict(type='MultiStepLR', by_epoch=True, milestones=[3]),
+        ],
+        default_hooks=dict(checkpoint=dict(by_epoch=False, save_begin=20)),
+    ))  # fmt: skip
+    setup.set_accumulation(cfg, 4)
+    assert cfg.train_cfg.dynamic_intervals == [(364, 400)]
+    assert cfg.param_scheduler[0].periods == [160, 240] and cfg.param_scheduler[0].end == 400
+    assert cfg.param_scheduler[1].milestones == [3]
+    assert cfg.default_hooks.checkpoint == dict(by_epoch=False, save_begin=80)
+    cfg.default_hooks.checkpoint.interval = -1
+    setup.set_accumulation(cfg, 2)
+    assert cfg.default_hooks.checkpoint.interval == -1
+
+
+def test_config_for_testing_only_cannot_be_trained():
+    with pytest.raises(ConfigError, match='has no train_cfg'):
+        setup.make_resumable(Config(dict(train_cfg=None)))

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 from shufflenet_det.evaluation.pictures import contact_sheet
-from shufflenet_det.evaluation.report import resolution_of, sha256_of
+from shufflenet_det.evaluation.report import annotations_of, resolution_of, sha256_of
 
 import cv2
 import pytest
@@ -15,6 +15,20 @@ from ..conftest import ROOT, write_coco
 def test_resolution_is_that_of_the_test_pipeline(resolution, expected):
     name = f'faster-rcnn_shufflenet-v1-1x-g3_fpn_2x_coco-{resolution}.py'
     assert resolution_of(Config.fromfile(ROOT / 'configs' / 'faster_rcnn' / name)) == expected
+
+
+def test_number_as_a_scale_is_a_square():
+    resize = dict(type='Resize', scale=640, keep_ratio=True)
+    assert resolution_of(Config(dict(test_dataloader=dict(dataset=dict(pipeline=[resize]))))) == [
+        640, 640,
+    ]  # fmt: skip
+
+
+def test_annotations_are_those_of_the_evaluator_that_has_some():
+    coco = dict(type='CheckedCocoMetric', ann_file='val.json')
+    for evaluator in (coco, [dict(type='DumpResults'), coco]):
+        assert annotations_of(Config(dict(test_evaluator=evaluator))) == 'val.json'
+    assert annotations_of(Config(dict(test_evaluator=[]))) is None
 
 
 def test_hash_of_what_is_elsewhere_is_unknown(tmp_path: Path):

@@ -200,6 +200,20 @@ def test_annotations_that_changed_since_are_said(moved, folders, tmp_path):
     assert 'changed.json is missing' in notes_of(text_of(moved))
 
 
+def test_part_of_the_images_is_analysed_alone(folders, tmp_path):
+    content = write_detector(tmp_path / 'part', folders / 'data', most=7)
+    assert content['image_ids'] == [1, 2, 3, 4, 5, 6, 7]
+    page = text_of(tmp_path / 'part')
+    assert 'changed since' not in notes_of(page) and 'not shown' not in notes_of(page)
+    assert len(data_of(page)['images']) == 7
+
+
+def test_test_without_annotations_is_said(moved):
+    content = json.loads((moved / 'metrics.json').read_text())
+    (moved / 'metrics.json').write_text(json.dumps(content | dict(annotations=None)))
+    assert 'does not say which annotations' in notes_of(text_of(moved))
+
+
 def test_a_folder_without_a_run_is_an_error_that_names_others(folders, tmp_path):
     with pytest.raises(ConfigError, match=r'holds no run.*first, .*second\?'):
         write_report([folders], tmp_path / 'page.html')

@@ -77,7 +77,7 @@ def started(file, detector: str, home: Path, monkeypatch, width: str) -> BaseMod
     assert (needed.variant, needed.shuffle) == (file.needs.variant, file.needs.shuffle)
     assert needed.preprocessing == file.needs.preprocessing
     assert_started(model, CheckpointLoader.load_checkpoint(name), detector != 'light')
-    said = started_from(cfg.start)
+    said = started_from(cfg)
     for what in (name, repr(file.needs.shuffle), f'groups={needed.variant["groups"]}'):
         assert what in said
     require_pretraining(cfg)
@@ -114,11 +114,16 @@ def test_without_the_variable_the_configs_are_what_they_were():
     widths = [24, 240, 480, 960]
     for detector, levels in (('c4', widths[2:3]), ('fpn', widths), ('light', widths[1:])):
         cfg = load_config(config_file(detector))
-        assert started_from(cfg.start) is None
+        assert started_from(cfg) is None
         model = MODELS.build(cfg.model)
         assert list(model.backbone.out_channels) == levels
         assert cfg.model.data_preprocessor.bgr_to_rgb is True
         assert not model.backbone.norm_eval
+
+
+@pytest.mark.parametrize('start', [500, dict(backbone='r50')])
+def test_a_variable_of_this_name_in_another_config_says_nothing(start):
+    assert started_from(Config(dict(start=start))) is None
 
 
 def test_a_converted_file_does_as_its_name_does(authors, tmp_path, monkeypatch):
