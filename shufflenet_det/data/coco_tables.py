@@ -52,6 +52,16 @@ def read_tables(path: Path) -> dict[str, Any]:
                 if not isinstance(record.get(key), _SIMPLE):
                     which = f'number {number}, id {record.get("id", "missing")}'
                     faults.add(f"no '{key}' in a record of its {name}. Export it again", which)
+    for image in tables['images']:
+        for side in ('width', 'height'):
+            # some tools leave them out
+            if image.get(side) is not None and image[side] != '':
+                number = _numbers([image[side]])
+                if number is None:
+                    faults.add(f'{side} that is no number. Correct it',
+                               f'{image["file_name"]} ({image[side]!r})')  # fmt: skip
+                else:
+                    image[side] = int(number[0])
     faults.check(path)
     _unify_ids(tables['images'], tables['annotations'], 'image_id')
     _unify_ids(tables['categories'], tables['annotations'], 'category_id')

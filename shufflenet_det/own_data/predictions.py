@@ -3,8 +3,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from shufflenet_runtime.files import below
+
 from ..common.cli import write_atomically
-from ..common.errors import ConfigError, DataError
+from ..common.errors import ConfigError, DataError, shorten
+from ..common.faults import repeated
+from ..data.coco_tables import read_tables
 
 
 def predictions_to_coco(
@@ -23,24 +27,39 @@ def predictions_to_coco(
         out: file to write.
         least_score: detections below it are left out.
         annotations: COCO file that names the images and categories of a result file.
-        images: folder that the file names are to be relative to; by default names alone.
+        images: folder that the file names are to be relative to; by default names alone, or, where
+            several images have one name, paths below the deepest folder that holds all.
         classes: names in the order that they shall have; by default all that were found, sorted.
+            A result file has those of its annotations.
 
     Returns:
         The content of the file. Each annotation has its ``score``.
 
     Raises:
-        DataError: ``found`` is neither of the two, or an image of it could not be read.
-        ConfigError: a result file without its annotations.
+        DataError: ``found`` is neither of the two, an image of it could not be read, or it has
+            images or categories that its annotations lack.
+        ConfigError: a result file without its annotations, what does not go together, an image
+            outside of ``images``, or ``out`` is one of the files read.
     """
+    for source in filter(None, (found, annotations)):
+        if Path(out).resolve() == Path(source).resolve():
+            raise ConfigError(f'--out {out} would replace what is read: choose another file.')
     try:
-        entries = json.loads(Path(found).read_text())
+        entries = json.loads(Path(found).read_bytes())
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f'{found} is no JSON file: {error}.') from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f'{found} is no list of detections.')
-    if entries and 'image_id' in entries[0]:
+    if annotations is not None:
+        if classes or images:
+            raise ConfigError('--annotations: it has the classes and the names of images already; '
+                              'leave out --classes and --images.')  # fmt: skip
         content = _of_results(entries, annotations, found)
+    elif entries and 'image_id' in entries[0]:
+        raise ConfigError(
+            f'{found} is a COCO result file, which does not name its images: give the annotation '
+            f'file of the test with --annotations.'
+        )
     else:
         content = _of_runtime(entries, found, images, classes)
     kept = [a for a in content['annotations'] if a['score'] >= least_score]
@@ -57,16 +76,17 @@ def _annotation(image_id: int, category_id: int, box: Sequence[float], score: fl
     )  # fmt: skip
 
 
-def _of_results(entries: list[dict], annotations: str | Path | None, found: str | Path) -> dict:
-    if annotations is None:
-        raise ConfigError(
-            f'{found} is a COCO result file, which does not name its images: give the annotation '
-            f'file of the test with --annotations.'
-        )
-    truth = json.loads(Path(annotations).read_text())
-    strangers = {e['image_id'] for e in entries} - {image['id'] for image in truth['images']}
-    if strangers:
-        raise DataError(f'{annotations} has no images {sorted(strangers)[:5]}, which {found} has.')
+def _of_results(entries: list[dict], annotations: str | Path, found: str | Path) -> dict:
+    truth = read_tables(Path(annotations))
+    for entry in entries:
+        if missing := {'image_id', 'category_id', 'bbox', 'score'} - entry.keys():
+            raise DataError(f'{found} is no COCO result file of boxes: {sorted(missing)} missing.')
+    for key, table in (('image_id', 'images'), ('category_id', 'categories')):
+        strangers = {entry[key] for entry in entries} - {record['id'] for record in truth[table]}
+        if strangers:
+            raise DataError(
+                f'{annotations} has no {table} {sorted(strangers)[:5]}, which {found} has.'
+            )
     return dict(
         images=truth['images'],
         categories=truth['categories'],
@@ -94,11 +114,10 @@ def _of_runtime(
     content = dict(
         images=[], annotations=[], categories=[dict(id=i, name=n) for n, i in ids.items()]
     )
-    for number, entry in enumerate(entries, 1):
-        path = Path(entry['image'])
-        name = path.absolute().relative_to(Path(folder).absolute()) if folder else path.name
+    file_names = _file_names([Path(entry['image']) for entry in entries], folder)
+    for number, (entry, name) in enumerate(zip(entries, file_names, strict=True), 1):
         content['images'].append(
-            dict(id=number, file_name=str(name), width=entry['width'], height=entry['height'])
+            dict(id=number, file_name=name, width=entry['width'], height=entry['height'])
         )
         for detection in entry['detections']:
             x1, y1, x2, y2 = detection['box']
@@ -106,3 +125,15 @@ def _of_runtime(
             score = detection['score']
             content['annotations'].append(_annotation(number, ids[detection['label']], box, score))
     return content
+
+
+def _file_names(paths: Sequence[Path], folder: str | Path | None) -> list[str]:
+    """What to call images, each differently."""
+    if folder is None:
+        names = [path.name for path in paths]
+        return below(paths) if repeated(names) else names
+    root, found = Path(folder).absolute(), [path.absolute() for path in paths]
+    outside = [str(path) for path in found if not path.is_relative_to(root)]
+    if outside:
+        raise ConfigError(f'--images {folder}: not in it are {shorten(outside)}.')
+    return [path.relative_to(root).as_posix() for path in found]

@@ -22,7 +22,7 @@ from .config import DEFAULT_BASE, config_text, require_heads, schedule_for
 from .reading import YAML, read_annotations
 from .records import AnnotatedImage
 from .resolution import Resizing
-from .split import split
+from .split import classes_in, split
 
 # the picture is drawn by tools/prepare_data.py, from the others
 FILES = (
@@ -129,6 +129,11 @@ def prepare(
     unnamed = set(folder.files) - {picture.names[0] for picture in [*train, *val]}
     if not val:
         train, val = split(train, val_share, seed)
+    if not any(map(classes_in, train)):
+        raise DataError(
+            f'{source}: no training image has an object of {shorten(chosen)}. Divide the images '
+            'otherwise, or learn other --classes.'
+        )
     notes += remarks(chosen, train, val, unnamed)
     check_writable(out, '--out')
     schedule = schedule_for(len(train), steps)

@@ -9,6 +9,7 @@ from .coco_json import read_coco
 from .records import AnnotatedDataSet, AnnotatedImage
 from .voc_xml import read_voc
 from .yolo import read_yolo
+from .yolo_file import text_of_file
 
 YAML = ('.yaml', '.yml')
 _ROBOFLOW = '_annotations.coco.json'
@@ -127,14 +128,17 @@ def _listed(
 ) -> dict[str, AnnotatedImage]:
     """Pictures by the stems that a file of ImageSets/Main lists."""
     stems, found = [], {}
-    for number, line in enumerate(file.read_text(encoding='utf-8-sig').splitlines(), 1):
-        # a class's own list has a second column
-        for stem in line.split()[:1]:
-            stems.append(stem)
-            if stem in by_stem:
-                found[stem] = by_stem[stem]
-            else:
-                faults.add('listed image without an XML file', f'{file}, line {number}: {stem}')
+    for number, line in enumerate(map(str.strip, text_of_file(file).splitlines()), 1):
+        if not line:
+            continue
+        # a name may have blanks, and a class's own list has a second column
+        without_column = line.rsplit(None, 1)[0]
+        stem = without_column if line not in by_stem and without_column in by_stem else line
+        stems.append(stem)
+        if stem in by_stem:
+            found[stem] = by_stem[stem]
+        else:
+            faults.add('listed image without an XML file', f'{file}, line {number}: {stem}')
     for stem in repeated(stems):
         faults.add('image that is listed twice. Take out one line', f'{file}: {stem}')
     return found

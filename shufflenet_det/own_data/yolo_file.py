@@ -36,7 +36,7 @@ class DataFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         if path.suffix.lower() == '.txt':
-            lines = map(str.strip, _text_of(path).splitlines())
+            lines = map(str.strip, text_of_file(path).splitlines())
             content = dict(names=[line for line in lines if line], train='images')
         else:
             content = self._load(path)
@@ -181,7 +181,7 @@ class DataFile:
 
     def _listed(self, file: Path, faults: Faults) -> Iterator[tuple[Path, str]]:
         """The images of a list, and where each stands."""
-        for number, line in enumerate(_text_of(file).splitlines(), 1):
+        for number, line in enumerate(text_of_file(file).splitlines(), 1):
             if not line.strip():
                 continue
             path, where = self._path_of(line.strip()), f'{file}, line {number}'
@@ -197,7 +197,12 @@ class DataFile:
                 yield found, where
 
 
-def _text_of(file: Path) -> str:
+def text_of_file(file: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
     try:
         return file.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:

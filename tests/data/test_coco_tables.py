@@ -73,6 +73,8 @@ def as_text(table: str, key: str, which: slice = slice(None)) -> Callable[[dict]
     'change',
     [
         lambda t: None,
+        as_text('images', 'width'),
+        every('images', height='40.0'),
         as_text('annotations', 'image_id'),
         as_text('images', 'id'),
         as_text('categories', 'id', slice(1)),
@@ -130,6 +132,7 @@ def test_flags_are_read_as_meant_and_said(tmp_path, monkeypatch, fields):
         (without('annotations', 'category_id'), "2 x no 'category_id' in .*number 1, id 5"),
         (without('categories', 'name'), "2 x no 'name' in a record of its categories"),
         (every('images', id=[1]), "2 x no 'id' in a record of its images"),
+        (every('images', width='wide'), r"2 x width that is no number.*a.jpg \('wide'\)"),
         (every('annotations', iscrowd=2), r'2 x iscrowd that is neither 0 nor 1.*5 \(2\)'),
         (every('annotations', ignore='maybe'), '2 x ignore that is neither 0 nor 1'),
         (lambda t: t.update(images={'1': {}}), 'images are no list of records'),

@@ -71,3 +71,43 @@ def test_a_class_that_was_found_must_be_named(tmp_path):
     found = write(tmp_path / 'found.json', FOUND)
     with pytest.raises(ConfigError, match='--classes lacks fish'):
         predictions_to_coco(found, tmp_path / 'out.json', classes=['mug'])
+
+
+def test_images_of_one_name_stay_apart(tmp_path):
+    cameras = [dict(FOUND[1], image=f'in/cam{number}/x.jpg') for number in (1, 2)]
+    content = predictions_to_coco(write(tmp_path / 'found.json', cameras), tmp_path / 'out.json')
+    assert [i['file_name'] for i in content['images']] == ['cam1/x.jpg', 'cam2/x.jpg']
+    with pytest.raises(ConfigError, match='--images elsewhere: not in it are .*cam1/x.jpg'):
+        predictions_to_coco(tmp_path / 'found.json', tmp_path / 'out.json', images='elsewhere')
+
+
+TRUTH = dict(images=[dict(id=7, file_name='x.jpg', width=4, height=4)], annotations=[],
+             categories=[dict(id=3, name='mug')])  # fmt: skip
+RESULT = dict(image_id=7, category_id=3, bbox=[0, 1, 2, 3], score=0.5)
+
+
+def test_a_test_without_detections_keeps_its_images(tmp_path):
+    found, truth = write(tmp_path / 'found.json', []), write(tmp_path / 'truth.json', TRUTH)
+    content = predictions_to_coco(found, tmp_path / 'out.json', annotations=truth)
+    assert (content['images'], content['categories']) == (TRUTH['images'], TRUTH['categories'])
+
+
+@pytest.mark.parametrize(
+    ('result', 'truth', 'options', 'message'),
+    [
+        (dict(RESULT, category_id=4), TRUTH, {}, r'no categories \[4\]'),
+        (dict(image_id=7, category_id=3, score=1), TRUTH, {}, r"of boxes: \['bbox'\] missing"),
+        (RESULT, [], {}, 'truth.json is not a COCO annotation file'),
+        (RESULT, TRUTH, dict(classes=['mug']), 'leave out --classes'),
+        (RESULT, TRUTH, dict(out='truth.json'), 'would replace what is read'),
+        (RESULT, TRUTH, dict(out='found.json'), 'would replace what is read'),
+    ],
+)
+def test_results_that_do_not_fit_their_annotations(tmp_path, result, truth, options, message):
+    found, path = write(tmp_path / 'found.json', [result]), write(tmp_path / 'truth.json', truth)
+    before = found.read_text(), path.read_text()
+    out = tmp_path / options.pop('out', 'out.json')
+    with pytest.raises((ConfigError, DataError), match=message):
+        predictions_to_coco(found, out, annotations=path, **options)
+    assert (found.read_text(), path.read_text()) == before
+    assert not (tmp_path / 'out.json').exists()

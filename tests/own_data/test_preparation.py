@@ -187,6 +187,18 @@ def test_validation_class_that_training_lacks(photos, tmp_path, unused):
     assert [[box.category for box in p.boxes] for p in prepared.val] == [[], ['mug']]
 
 
+def test_chosen_class_that_only_validation_has(tmp_path):
+    for part, label in (('train', 0), ('val', 1)):
+        write_images(tmp_path / 'images' / part, f'{part}.jpg')
+        (tmp_path / 'labels' / part).mkdir(parents=True)
+        (tmp_path / 'labels' / part / f'{part}.txt').write_text(f'{label} 0.5 0.5 0.5 0.5\n')
+    data = tmp_path / 'data.yaml'
+    data.write_text('train: images/train\nval: images/val\nnames: [mug, cup]\n')
+    with pytest.raises(DataError, match='no training image has an object of cup'):
+        prepare(data, None, tmp_path / 'own', classes=['cup'])
+    assert not (tmp_path / 'own').exists()
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

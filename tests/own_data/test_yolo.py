@@ -291,8 +291,10 @@ def test_coco_as_roboflow_exports_it(tmp_path, val):
     assert 'test is left out' in prepared.notes
 
 
-def voc(folder: Path, **lists: str) -> Path:
-    names = ('a.jpg', 'b.jpg', 'c.jpg', 'd.jpg')
+VOC_NAMES = ('a.jpg', 'b.jpg', 'c.jpg', 'd.jpg')
+
+
+def voc(folder: Path, names: tuple[str, ...] = VOC_NAMES, **lists: str) -> Path:
     write_images(folder / 'JPEGImages', *names)
     for name in names:
         write_voc(folder / 'Annotations', name, voc_object('mug', (2, 3, 20, 15)))
@@ -315,6 +317,20 @@ def test_image_sets_divide_voc(tmp_path, lists, expected):
     assert ([p.names[0] for p in prepared.train], [p.names[0] for p in prepared.val]) == expected
     left = [note for note in prepared.notes if 'do not list, left out: 1' in note]
     assert bool(left) == (len(expected[0]) == 2)
+
+
+def test_image_sets_may_list_names_with_blanks(tmp_path):
+    names = ('IMG 1.jpg', 'IMG 2.jpg', 'IMG 3.jpg')
+    folder = voc(tmp_path / 'voc', names, train='IMG 1\nIMG 2  1\n', val='IMG 3')
+    prepared = prepare(folder, None, tmp_path / 'own')
+    assert [p.names[0] for p in (*prepared.train, *prepared.val)] == list(names)
+
+
+def test_image_sets_in_another_encoding_are_named(tmp_path):
+    folder = voc(tmp_path / 'voc', val='c')
+    (folder / 'ImageSets' / 'Main' / 'train.txt').write_text('a\nb', encoding='utf-16')
+    with pytest.raises(DataError, match='train.txt is not UTF-8 text'):
+        prepare(folder, None, tmp_path / 'own')
 
 
 @pytest.mark.parametrize(
