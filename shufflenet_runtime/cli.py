@@ -91,7 +91,16 @@ def run(args: Options) -> None:
                         bad.append(result)
                         continue
                     times.append(result.seconds)
-                    if not _deliver(args, source, result, pictures):
+                    try:
+                        more = _deliver(args, source, result, pictures)
+                    except DataError as error:
+                        if result.frame.number is not None:
+                            raise
+                        # of this image: the others go on
+                        print(f'error: {error}', file=sys.stderr)
+                        bad.append(result)
+                        continue
+                    if not more:
                         break
     if args.time:
         print(latency(times))

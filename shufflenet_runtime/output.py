@@ -2,7 +2,8 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class JSONList:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._partial = _partial(self.path)
+        if self.path.is_dir():
+            raise ConfigError(f'cannot write {path}: it is a folder. Name another.')
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._partial.open('w', encoding='utf-8')
@@ -33,17 +36,35 @@ class JSONList:
         self._before = '[\n'
 
     def add(self, entry: Mapping[str, Any]) -> None:
-        """Add an entry."""
+        """Add an entry.
+
+        Raises:
+            DataError: it cannot be written, as on a full disk.
+        """
         text = json.dumps(entry, ensure_ascii=False)
         # the name of a file may be no text; in JSON's own writing it can be read back
-        self._file.write(self._before + (text if is_utf8(text) else json.dumps(entry)))
+        with _said(self.path):
+            self._file.write(self._before + (text if is_utf8(text) else json.dumps(entry)))
         self._before = ',\n'
 
     def close(self, keep: bool) -> None:
-        """Give the file its name, or remove it."""
-        self._file.write('\n]\n' if self._before != '[\n' else '[]\n')
-        self._file.close()
-        _finish(self._partial, self.path, keep)
+        """Give the file its name, or remove it.
+
+        Raises:
+            DataError: the end of it cannot be written; then it is removed.
+        """
+        written = False
+        try:
+            if keep:
+                with _said(self.path):
+                    self._file.write('\n]\n' if self._before != '[\n' else '[]\n')
+                    self._file.close()
+                written = True
+        finally:
+            # what it could not write before does not matter any more
+            with suppress(OSError):
+                self._file.close()
+            _finish(self._partial, self.path, written)
 
 
 class DrawnImages:
@@ -110,6 +131,8 @@ class DrawnImages:
                 str(_partial(path)), cv2.VideoWriter_fourcc(*'mp4v'), source.fps, image.shape[1::-1]
             )
             if not writer.isOpened():
+                if not os.access(path.parent, os.W_OK):
+                    raise DataError(f'cannot write {path}: the folder refuses files.')
                 raise DataError(f'cannot write {path}: OpenCV here cannot write MP4 videos.')
             self._video = writer, _partial(path), path
         self._video[0].write(image)
@@ -123,13 +146,24 @@ class DrawnImages:
             self._video = None
 
 
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """What hinders a file from being written, as an error for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f'cannot write {path}: {error.strerror}.') from None
+
+
 def _partial(path: Path) -> Path:
     # with the suffix at its end, by which OpenCV knows what to write
     return path.with_name(f'.{os.getpid()}.{path.name}')
 
 
 def _finish(partial: Path, path: Path, keep: bool) -> None:
-    if keep:
-        os.replace(partial, path)
-    else:
-        partial.unlink()
+    try:
+        if keep:
+            with _said(path):
+                os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -90,24 +90,31 @@ def open_sources(
 
 
 def _told_apart(sources: Sequence[Source]) -> list[Source]:
-    """The sources with drawings by the paths of their files below the folder of them all."""
-    paths = iter(below([file for source in sources for file in source.files]))
+    """The sources with drawings by the paths of their files below the folder of them all.
+
+    Cameras and streams have none, and are numbered.
+    """
+    files = [file for source in sources for file in source.files]
+    paths = iter(below(files) if files else ())
     renamed = []
-    for source in sources:
+    for number, source in enumerate(sources, 1):
         pictures = [next(paths) for _ in source.files]
-        if source.fps is None:
+        if not pictures:
+            pictures = [f'{Path(source.pictures[0]).stem}-{number}.mp4']
+        elif source.fps is None:
             pictures = list(map(drawing_name, pictures))
-        elif pictures:
+        else:
             pictures = [f'{pictures[0]}.mp4']
-        renamed.append(replace(source, pictures=pictures or source.pictures))
+        renamed.append(replace(source, pictures=pictures))
     return renamed
 
 
 def drawing_name(path: str) -> str:
-    """The name of an image's drawing: its own, as JPEG where OpenCV cannot write its format."""
+    """The name of an image's drawing: its own, as JPEG where its format cannot be written so."""
     suffix = Path(path).suffix
     known = is_utf8(suffix) and suffix and cv2.haveImageWriter(f'a{suffix}')
-    return path if known else f'{path}.jpg'
+    # PGM has grey alone
+    return path if known and suffix.lower() != '.pgm' else f'{path}.jpg'
 
 
 def _open_source(name: str, most_frames: int | None, upright: bool) -> Source:

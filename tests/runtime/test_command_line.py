@@ -1,13 +1,16 @@
 """python -m shufflenet_runtime, in a process in which torch and MMDetection cannot be imported."""
 import json
 import re
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from shufflenet_runtime import cli
-from shufflenet_runtime.errors import ConfigError
+from shufflenet_runtime.errors import ConfigError, DataError
+from shufflenet_runtime.output import JSONList
 from shufflenet_runtime.sources import Frame, Source, open_sources
 
 import cv2
@@ -185,13 +188,13 @@ def test_bad_input_leaves_nothing_behind(work, arguments, reason):
 def test_a_run_that_breaks_off_keeps_no_half_of_a_file(work):
     # the second source cannot be drawn: where its drawing would go is a folder
     write_video(work / 'film.mp4')
-    (work / 'drawn/0.png').mkdir(parents=True)
+    (work / 'drawn/film.mp4').mkdir(parents=True)
     process = run(
-        work, 'exported', 'film.mp4', 'pictures/0.png', '--json', 'f.json', '--out-dir', 'drawn',
+        work, 'exported', 'pictures/0.png', 'film.mp4', '--json', 'f.json', '--out-dir', 'drawn',
         code=1,
     )  # fmt: skip
-    assert 'cannot write drawn/0.png: Is a directory' in process.stderr
-    assert not (work / 'f.json').exists()
+    assert 'cannot write drawn/film.mp4: Is a directory' in process.stderr
+    assert not list(work.glob('*f.json'))
     assert sorted(path.name for path in (work / 'drawn').iterdir()) == ['0.png', 'film.mp4']
 
 
@@ -224,3 +227,49 @@ def test_to_interrupt_a_camera_is_to_end_it(work, monkeypatch, count, files):
     with pytest.raises(KeyboardInterrupt):
         cli.run(arguments)
     assert not (work / 'found.json').exists() and not list((work / 'drawn').iterdir())
+
+
+def test_one_drawing_that_cannot_be_written_stops_no_other(work):
+    (work / 'drawn' / '1.png').mkdir(parents=True)
+    out = ('--out-dir', 'drawn', '--json', 'found.json')
+    process = run(work, 'exported', 'pictures', *out, code=1)
+    assert 'cannot write drawn/1.png' in process.stderr
+    assert '1 of 3 images failed' in process.stderr
+    assert len(json.loads((work / 'found.json').read_text())) == 3
+    assert (work / 'drawn' / '2.png').is_file()
+
+
+def test_grey_images_are_drawn_in_colour(work):
+    cv2.imwrite(str(work / 'pictures' / 'grey.pgm'), np.full((60, 80), 255, np.uint8))
+    run(work, 'exported', 'pictures', '--out-dir', 'drawn')
+    drawn = cv2.imread(str(work / 'drawn' / 'grey.pgm.jpg'))
+    assert (drawn.max(2) - drawn.min(2)).max() > 50
+
+
+def test_json_that_cannot_be_written_is_said_and_leaves_nothing(work):
+    (work / 'folder').mkdir()
+    process = run(work, 'exported', 'pictures', '--json', 'folder', code=1)
+    assert 'cannot write folder: it is a folder' in process.stderr
+    before = sorted(work.iterdir())
+    entries = JSONList(work / 'found.json')
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        with pytest.raises(DataError, match='cannot write .*found.json'):
+            for _ in range(10):
+                entries.add(dict(text='x' * 9000))
+        entries.close(keep=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert sorted(work.iterdir()) == before
+
+
+def test_streams_of_one_name_are_numbered(monkeypatch):
+    class Capture:
+        isOpened, get = (lambda _: True), (lambda *_: 25)
+
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda _: Capture())
+    sources = open_sources(['rtsp://cam1/stream', 'rtsp://cam2/stream'])
+    assert [source.pictures for source in sources] == [['stream-1.mp4'], ['stream-2.mp4']]
