@@ -21,6 +21,8 @@ from .memory import keep_freed_memory
 
 # torch wraps an error of a worker process in the text of its traceback
 _WORKER = re.compile(r'Caught \w+ in DataLoader worker process')
+# errors of paths that a user has named
+_OF_PATHS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -41,7 +43,7 @@ def run(main: Callable[[], None]) -> None:
         if error.code == termination.EXIT_STATUS:
             _end_of_worker(error.code)
         raise
-    except (ShuffleNetDetError, FileNotFoundError, PermissionError, NotADirectoryError) as error:
+    except (ShuffleNetDetError, *_OF_PATHS) as error:
         _tell_torchrun(error)
         sys.exit(f'error: {message_of(error)}')
     except Exception as error:

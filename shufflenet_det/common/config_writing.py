@@ -5,7 +5,7 @@ from pathlib import Path
 import mmdet
 from mmengine.config import Config
 
-from .cli import write_atomically
+from .cli import check_writable, write_atomically
 from .config_differences import as_code, overrides, plain
 from .errors import ConfigError
 from .model_zoo import remembered
@@ -17,7 +17,8 @@ def check_output(out: str | Path, force: bool) -> Path:
     """The file to write, if it may be written.
 
     Raises:
-        ConfigError: it exists, has another ending than ``.py``, or its folder is missing.
+        ConfigError: it exists, has another ending than ``.py``, or its folder is missing
+            or refuses files.
     """
     out = Path(out)
     if out.suffix != '.py':
@@ -28,6 +29,7 @@ def check_output(out: str | Path, force: bool) -> Path:
         raise ConfigError(f'--out {out} exists: choose another name, or replace it with --force.')
     if not out.parent.is_dir():
         raise ConfigError(f'--out {out}: there is no folder {out.parent}.')
+    check_writable(out.parent, '--out')
     return out
 
 

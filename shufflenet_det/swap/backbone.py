@@ -142,7 +142,9 @@ def _variant(cfg: Mapping) -> tuple:
     stages = cfg.get('stage_channels')
     if stages is None:
         stages = shufflenet_v1_widths(groups, cfg.get('widen_factor', 1.0), shallow)[1]
-    return cfg['type'], groups, shallow, cfg.get('with_se', False), tuple(stages)
+    # what is no list is no channels of any network, and is said as that
+    stages = tuple(stages) if isinstance(stages, list) else stages
+    return cfg['type'], groups, shallow, cfg.get('with_se', False), stages
 
 
 def _shown(cfg: Mapping) -> str:

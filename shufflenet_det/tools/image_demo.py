@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
-from shufflenet_det.common.errors import DataError
+from shufflenet_det.common.errors import ConfigError, DataError, shorten
+from shufflenet_det.common.faults import repeated
 from shufflenet_det.common.options import positive
 from shufflenet_det.data import CheckedLoadImageFromFile
 from shufflenet_det.engine.hooks import keys_of, require_complete
@@ -42,13 +43,26 @@ def find_images(names: list[str]) -> dict[str, str]:
     for name in names:
         if '://' not in name and not Path(name).exists():
             raise DataError(f'image not found: {name}')
-    found = {name: PurePosixPath(name).name for name in names if '://' in name}
+    found = _names_of_urls(names)
     sources = open_sources(list(dict.fromkeys(name for name in names if '://' not in name)))
     for source in sources:
         for reason in source.left_out:
             print(f'note: {source.name}: left out: {reason}', file=sys.stderr)
         found |= dict(zip(map(str, source.files), source.pictures, strict=True))
+    if twice := repeated(found.values()):
+        raise ConfigError(
+            f'{shorten(twice)}: several images would have results of this name. Give the others '
+            'in a run of their own, with another --out-dir.'
+        )
     return found
+
+
+def _names_of_urls(names: list[str]) -> dict[str, str]:
+    """What to call the results of images behind URLs: the last part, or all where it repeats."""
+    urls = list(dict.fromkeys(name for name in names if '://' in name))
+    last = [PurePosixPath(url).name for url in urls]
+    whole = [url.partition('://')[2] for url in urls]
+    return dict(zip(urls, whole if repeated(last) else last, strict=True))
 
 
 def readable(images: dict[str, str], bad: list[str]) -> Iterator[str]:
@@ -66,6 +80,10 @@ def readable(images: dict[str, str], bad: list[str]) -> Iterator[str]:
 def main() -> None:
     args = parse_args()
     images = find_images(args.images)
+    for image, name in images.items():
+        drawing = Path(args.out_dir, 'vis', drawing_name(name))
+        if '://' not in image and drawing.resolve() == Path(image).resolve():
+            raise ConfigError(f'the drawing would replace {image}: name another --out-dir.')
     out = cli.check_writable(args.out_dir, '--out-dir')
     cfg = load_config(args.config)
     inferencer = DetInferencer(

@@ -10,6 +10,7 @@ from pathlib import Path
 from shufflenet_det.common import cli
 from shufflenet_det.common.config import load_config
 from shufflenet_det.common.tables import Table, as_json, as_markdown, as_text
+from shufflenet_det.engine import setup
 from shufflenet_det.models.complexity import count_config
 from shufflenet_det.paper.evaluations import find_evaluations
 from shufflenet_det.paper.figures import TITLES
@@ -19,8 +20,6 @@ from shufflenet_det.paper.tables import (
     paper_table,
     part_table,
 )
-
-from mmengine.config import DictAction
 
 FORMATS = {'text': as_text, 'markdown': as_markdown, 'json': as_json}
 
@@ -39,9 +38,7 @@ def parse_args() -> argparse.Namespace:
         '--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
         help='of the image in pixels, with --config',
     )  # fmt: skip
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...'
-    )
+    setup.add_cfg_options(parser)
     parser.add_argument('--detail', action='store_true', help='layer by layer, too')
     parser.add_argument('--format', choices=FORMATS, default='text')
     parser.add_argument('--out', help='write to this file instead of the terminal')

@@ -122,6 +122,9 @@ def test_outputs_that_cannot_be_are_refused(tmp_path):
         check_output(tmp_path / 'new.yaml', force=False)
     with pytest.raises(ConfigError, match='no folder'):
         check_output(tmp_path / 'none' / 'new.py', force=False)
+    if Path('/proc').is_dir():
+        with pytest.raises(ConfigError, match='cannot write to the output folder /proc'):
+            check_output('/proc/new.py', force=False)
 
 
 def test_overrides_are_what_mmengine_merges(tmp_path):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointError
 from shufflenet_det.swap import SwapError, plan_swap
+from shufflenet_det.swap.backbone import choose_backbone
 from shufflenet_det.swap.names import backbone_config
 from shufflenet_det.weights import describe_checkpoint
 from shufflenet_det.weights.convert import as_file, convert
@@ -159,3 +160,9 @@ def test_code_in_a_checkpoint_is_refused_not_run(tmp_path):
     with pytest.raises(UnsafeCheckpointError):
         plan_swap(RETINANET, checkpoint=str(tmp_path / 'evil.pth'))
     assert not marker.exists()
+
+
+def test_channels_that_are_no_list_are_not_those_of_the_weights():
+    stated = dict(type='ShuffleNetV1', groups=3, stage_channels=5)
+    with pytest.raises(SwapError, match=r'not of ShuffleNetV1 \(groups=3, stage_channels=5\)'):
+        choose_backbone(stated, 'shufflenet://tiny-imagenet-0.5x-g3')

@@ -84,3 +84,9 @@ def test_usage_that_cannot_be(run, arguments: list[str], message: str):
     output, errors = run(*arguments)
     assert message in errors and 'Traceback' not in errors
     assert output == ''
+
+
+def test_outputs_and_options_that_cannot_be_are_named(run, tmp_path):
+    assert 'Is a directory' in run('--table', 1, '--out', tmp_path)[1]
+    counted = ('--config', CONFIG, '--shape', 300, 300)
+    assert 'abc' in run(*counted, '--cfg-options', 'abc')[1]
