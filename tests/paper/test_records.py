@@ -111,6 +111,7 @@ def test_tables_of_the_documents_are_those_of_their_records(name: str, tmp_path:
     assert (folder / TABLES).read_text() == (tmp_path / TABLES).read_text()
 
 
-def test_page_of_the_claims_has_the_table_of_its_records():
-    records = read_records([ROOT / 'docs' / 'claims' / 'fit' / 'records.jsonl'])
+@pytest.mark.parametrize('name', ['fit', '64-pixels'])
+def test_page_of_the_claims_has_the_table_of_its_records(name: str):
+    records = read_records([ROOT / 'docs' / 'claims' / name / 'records.jsonl'])
     assert claims_table(records).rstrip() in (ROOT / 'docs' / 'claims.md').read_text()
