@@ -2,7 +2,7 @@
 
 Each is made where it is needed, which is asked of the library itself: a stack that does it right
 is left alone. The environment variable ``SHUFFLENET_DET_COMPAT`` switches changes off: ``off`` all
-of them, ``-checkpoint,-mmcv_ext`` those of these names.
+of them, ``-checkpoint,-inferencer_config`` those of these names.
 
 To add one, write a module of this package with two functions, ``needed()`` and ``install()``, and
 name it in :data:`CHANGES`.

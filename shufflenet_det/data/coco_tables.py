@@ -33,12 +33,13 @@ def read_tables(path: Path) -> dict[str, Any]:
     Of the annotations, ids are numbers from 1 where the file has others, or some twice, or none;
     ``iscrowd`` is 0 or 1, and 1 of those marked ``ignore``, too; ``area`` is that of the box where
     there is none; ``bbox`` is that of the polygons where there is none, and None where there are no
-    polygons either. Ids of images and categories are of one type wherever they stand. The table of
-    annotations may be missing, as in the files of COCO's test images; it is then empty.
+    polygons either. Ids of images and categories are of one type wherever they stand. ``width`` and
+    ``height`` are whole numbers where the file has them. The table of annotations may be missing,
+    as in the files of COCO's test images; it is then empty.
 
     Raises:
-        DataError: it is no JSON, has not the tables of a detection file, a record lacks a field, or
-            a flag is no flag.
+        DataError: it is no JSON, has not the tables of a detection file, a record lacks a field, a
+            flag is no flag, or a width or height no number.
     """
     tables = _load(path)
     missing = [name for name in ('images', 'categories') if name not in tables]
@@ -52,6 +53,7 @@ def read_tables(path: Path) -> dict[str, Any]:
                 if not isinstance(record.get(key), _SIMPLE):
                     which = f'number {number}, id {record.get("id", "missing")}'
                     faults.add(f"no '{key}' in a record of its {name}. Export it again", which)
+    faults.check(path)
     for image in tables['images']:
         for side in ('width', 'height'):
             # some tools leave them out
@@ -62,7 +64,6 @@ def read_tables(path: Path) -> dict[str, Any]:
                                f'{image["file_name"]} ({image[side]!r})')  # fmt: skip
                 else:
                     image[side] = int(number[0])
-    faults.check(path)
     _unify_ids(tables['images'], tables['annotations'], 'image_id')
     _unify_ids(tables['categories'], tables['annotations'], 'category_id')
     for annotation in tables['annotations']:
@@ -145,7 +146,8 @@ def _numbers(values: object) -> list[float] | None:
         if str in map(type, values):
             values = list(map(float, values))
         return values if all(map(math.isfinite, values)) else None
-    except (TypeError, ValueError):
+    # overflow: of a whole number that no float holds
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

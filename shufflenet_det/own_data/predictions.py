@@ -1,6 +1,8 @@
 """What a detector found, as a COCO data set: for labelling tools to open, correct and give back."""
 import json
+import math
 from collections.abc import Sequence
+from os.path import abspath
 from pathlib import Path
 
 from shufflenet_runtime.files import below
@@ -36,10 +38,11 @@ def predictions_to_coco(
         The content of the file. Each annotation has its ``score``.
 
     Raises:
-        DataError: ``found`` is neither of the two, an image of it could not be read, or it has
-            images or categories that its annotations lack.
-        ConfigError: a result file without its annotations, what does not go together, an image
-            outside of ``images``, or ``out`` is one of the files read.
+        DataError: ``found`` is neither of the two, an image of it could not be read, a result
+            is none, or it has images or categories that its annotations lack.
+        ConfigError: a result file without its annotations, what does not go together, a class
+            that is named twice or not at all, an image outside of ``images``, or ``out`` is one
+            of the files read.
     """
     for source in filter(None, (found, annotations)):
         if Path(out).resolve() == Path(source).resolve():
@@ -78,14 +81,19 @@ def _annotation(image_id: int, category_id: int, box: Sequence[float], score: fl
 
 def _of_results(entries: list[dict], annotations: str | Path, found: str | Path) -> dict:
     truth = read_tables(Path(annotations))
-    for entry in entries:
+    for number, entry in enumerate(entries, 1):
         if missing := {'image_id', 'category_id', 'bbox', 'score'} - entry.keys():
             raise DataError(f'{found} is no COCO result file of boxes: {sorted(missing)} missing.')
+        if not _is_result(entry):
+            raise DataError(
+                f'{found}: detection number {number} has an id, a box or a score that is none. '
+                f'Write the file again with tools/test.py --out.'
+            )
     for key, table in (('image_id', 'images'), ('category_id', 'categories')):
         strangers = {entry[key] for entry in entries} - {record['id'] for record in truth[table]}
         if strangers:
             raise DataError(
-                f'{annotations} has no {table} {sorted(strangers)[:5]}, which {found} has.'
+                f'{annotations} has no {table} {sorted(strangers, key=str)[:5]}, which {found} has.'
             )
     return dict(
         images=truth['images'],
@@ -96,17 +104,30 @@ def _of_results(entries: list[dict], annotations: str | Path, found: str | Path)
     )
 
 
+def _is_result(entry: dict) -> bool:
+    """Whether ids, box and score of a detection are what they should be."""
+    box, ids = entry['bbox'], (entry['image_id'], entry['category_id'])
+    return (
+        all(isinstance(value, (int, float, str)) for value in ids)
+        and isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(n, (int, float)) and math.isfinite(n) for n in (*box, entry['score']))
+    )
+
+
 def _of_runtime(
     entries: list[dict], found: str | Path, folder: str | Path | None, classes: Sequence[str]
 ) -> dict:
     for entry in entries:
         if 'error' in entry:
             raise DataError(f'{found}: {entry["image"]} could not be read: {entry["error"]}')
-        if 'detections' not in entry or 'frame' in entry:
+        if not {'image', 'width', 'height', 'detections'} <= entry.keys() or 'frame' in entry:
             raise DataError(
                 f'{found} is no list of detections in images, as `python -m shufflenet_runtime '
                 f'--json` writes it of a detector and of image files.'
             )
+    if repeated(classes):
+        raise ConfigError(f'--classes names a class twice: {" ".join(classes)}.')
     names = {d['label'] for entry in entries for d in entry['detections']}
     if classes and names - set(classes):
         raise ConfigError(f'--classes lacks {", ".join(sorted(names - set(classes)))}.')
@@ -132,7 +153,7 @@ def _file_names(paths: Sequence[Path], folder: str | Path | None) -> list[str]:
     if folder is None:
         names = [path.name for path in paths]
         return below(paths) if repeated(names) else names
-    root, found = Path(folder).absolute(), [path.absolute() for path in paths]
+    root, found = Path(abspath(folder)), [Path(abspath(path)) for path in paths]
     outside = [str(path) for path in found if not path.is_relative_to(root)]
     if outside:
         raise ConfigError(f'--images {folder}: not in it are {shorten(outside)}.')

@@ -131,9 +131,10 @@ def _listed(
     for number, line in enumerate(map(str.strip, text_of_file(file).splitlines()), 1):
         if not line:
             continue
-        # a name may have blanks, and a class's own list has a second column
-        without_column = line.rsplit(None, 1)[0]
-        stem = without_column if line not in by_stem and without_column in by_stem else line
+        # a name may have blanks and quotes, and a class's own list has a second column
+        whole = (line, line.rsplit(None, 1)[0])
+        written = (*whole, *(each.strip('\'"') for each in whole))
+        stem = next((each for each in written if each in by_stem), line)
         stems.append(stem)
         if stem in by_stem:
             found[stem] = by_stem[stem]

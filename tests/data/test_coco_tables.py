@@ -133,11 +133,14 @@ def test_flags_are_read_as_meant_and_said(tmp_path, monkeypatch, fields):
         (without('categories', 'name'), "2 x no 'name' in a record of its categories"),
         (every('images', id=[1]), "2 x no 'id' in a record of its images"),
         (every('images', width='wide'), r"2 x width that is no number.*a.jpg \('wide'\)"),
+        (lambda t: (every('images', width='wide')(t), without('images', 'file_name')(t)),
+         "2 x no 'file_name' in a record of its images"),
+        (every('images', width=10**400), '2 x width that is no number'),
         (every('annotations', iscrowd=2), r'2 x iscrowd that is neither 0 nor 1.*5 \(2\)'),
         (every('annotations', ignore='maybe'), '2 x ignore that is neither 0 nor 1'),
         (lambda t: t.update(images={'1': {}}), 'images are no list of records'),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_read_is_named(tmp_path, change, message):
     with pytest.raises(DataError, match=message) as error:
         data_set(tmp_path, change)

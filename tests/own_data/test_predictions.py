@@ -58,6 +58,7 @@ def test_results_of_a_test_keep_the_images_and_categories_of_their_annotations(t
         ('[{"image": "x.jpg", "error": "truncated"}]', 'x.jpg could not be read: truncated'),
         ('[{"image": "x.mp4", "frame": 1, "detections": []}]', 'no list of detections in images'),
         ('[{"image": "x.jpg", "classes": []}]', 'no list of detections in images'),
+        ('[{"image": "x.jpg", "height": 3, "detections": []}]', 'no list of detections in images'),
     ],
 )
 def test_other_files_are_refused(tmp_path, content, message):
@@ -67,10 +68,28 @@ def test_other_files_are_refused(tmp_path, content, message):
     assert not (tmp_path / 'out.json').exists()
 
 
+def test_strangers_of_different_types_are_named(tmp_path):
+    found = write(tmp_path / 'found.json', [dict(RESULT, image_id=i) for i in ('8', 9)])
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    with pytest.raises(DataError, match=r"no images \['8', 9\]"):
+        predictions_to_coco(found, tmp_path / 'out.json', annotations=truth)
+
+
+def test_folder_of_images_may_be_written_in_other_ways(tmp_path):
+    (tmp_path / 'b').mkdir()
+    entry = dict(FOUND[1], image=str(tmp_path / 'b' / '..' / 'in' / 'y.jpg'))
+    found = write(tmp_path / 'found.json', [entry])
+    content = predictions_to_coco(found, tmp_path / 'out.json', images=tmp_path / 'in')
+    assert content['images'][0]['file_name'] == 'y.jpg'
+
+
 def test_a_class_that_was_found_must_be_named(tmp_path):
     found = write(tmp_path / 'found.json', FOUND)
     with pytest.raises(ConfigError, match='--classes lacks fish'):
         predictions_to_coco(found, tmp_path / 'out.json', classes=['mug'])
+    with pytest.raises(ConfigError, match='--classes names a class twice: mug fish mug'):
+        predictions_to_coco(found, tmp_path / 'out.json', classes=['mug', 'fish', 'mug'])
+    assert not (tmp_path / 'out.json').exists()
 
 
 def test_images_of_one_name_stay_apart(tmp_path):
@@ -97,6 +116,12 @@ def test_a_test_without_detections_keeps_its_images(tmp_path):
     [
         (dict(RESULT, category_id=4), TRUTH, {}, r'no categories \[4\]'),
         (dict(image_id=7, category_id=3, score=1), TRUTH, {}, r"of boxes: \['bbox'\] missing"),
+        (dict(RESULT, image_id=None), TRUTH, {}, 'number 1 .*an id, a box or a score that is none'),
+        (dict(RESULT, category_id=[3]), TRUTH, {}, 'an id, a box or a score that is none'),
+        (dict(RESULT, bbox=[1, 2, 3]), TRUTH, {}, 'an id, a box or a score that is none'),
+        (dict(RESULT, bbox=['0', 1, 2, 3]), TRUTH, {}, 'an id, a box or a score that is none'),
+        (dict(RESULT, bbox=[0, 1, float('nan'), 3]), TRUTH, {}, 'a box or a score that is none'),
+        (dict(RESULT, score=None), TRUTH, {}, 'an id, a box or a score that is none'),
         (RESULT, [], {}, 'truth.json is not a COCO annotation file'),
         (RESULT, TRUTH, dict(classes=['mug']), 'leave out --classes'),
         (RESULT, TRUTH, dict(out='truth.json'), 'would replace what is read'),

@@ -319,9 +319,10 @@ def test_image_sets_divide_voc(tmp_path, lists, expected):
     assert bool(left) == (len(expected[0]) == 2)
 
 
-def test_image_sets_may_list_names_with_blanks(tmp_path):
+@pytest.mark.parametrize('train', ['IMG 1\nIMG 2  1\n', '"IMG 1"\n\'IMG 2\' -1\n'])
+def test_image_sets_may_list_names_with_blanks(tmp_path, train):
     names = ('IMG 1.jpg', 'IMG 2.jpg', 'IMG 3.jpg')
-    folder = voc(tmp_path / 'voc', names, train='IMG 1\nIMG 2  1\n', val='IMG 3')
+    folder = voc(tmp_path / 'voc', names, train=train, val='IMG 3')
     prepared = prepare(folder, None, tmp_path / 'own')
     assert [p.names[0] for p in (*prepared.train, *prepared.val)] == list(names)
 
