@@ -108,6 +108,8 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 
 def _serve() -> None:
+    # OpenVINO does without it; its thread, if it held a lock at a fork, would hang what is forked
+    sys.modules['openvino_telemetry'] = None
     # what the tools import; done once
     for name in ('shufflenet_det', 'shufflenet_det.export', 'shufflenet_det.own_data',
                  'shufflenet_runtime.cli', 'onnxruntime', 'openvino', 'mmdet.apis'):  # fmt: skip
