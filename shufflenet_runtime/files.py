@@ -75,8 +75,8 @@ def below(files: Sequence[Path]) -> list[str]:
 
 
 def without_clashes(stems: Sequence[str], names: Sequence[str]) -> list[str]:
-    """For each file its stem, or its name where several files have the stem."""
-    count = Counter(stems)
+    """For each file its stem, or its name where several files have the stem or one is named so."""
+    count = Counter([*stems, *names])
     return [stem if count[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
 
 

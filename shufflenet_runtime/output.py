@@ -26,7 +26,8 @@ class JSONList:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._partial = _partial(self.path)
-        if self.path.is_dir():
+        # unlike the path's own, it says no of a path that cannot be looked at
+        if os.path.isdir(path):
             raise ConfigError(f'cannot write {path}: it is a folder. Name another.')
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,9 @@ class DrawnImages:
             partial.write_bytes(content)
             os.replace(partial, path)
         except (OSError, cv2.error) as error:
-            partial.unlink(missing_ok=True)
+            # a path that refused to be written refuses this, too
+            with suppress(OSError):
+                partial.unlink()
             reason = error.strerror if isinstance(error, OSError) else reason_of(error)
             raise DataError(f'cannot write {path}: {reason}.') from None
 
@@ -126,15 +129,17 @@ class DrawnImages:
             path = self._folder / source.pictures[0]
             if not is_utf8(path):
                 raise DataError(f'cannot write {path}: OpenCV writes no video to such a path.')
-            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = _partial(path)
+            # OpenCV does not say why it opens no file
+            with _said(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial.touch()
             writer = cv2.VideoWriter(
-                str(_partial(path)), cv2.VideoWriter_fourcc(*'mp4v'), source.fps, image.shape[1::-1]
+                str(partial), cv2.VideoWriter_fourcc(*'mp4v'), source.fps, image.shape[1::-1]
             )
+            self._video = writer, partial, path
             if not writer.isOpened():
-                if not os.access(path.parent, os.W_OK):
-                    raise DataError(f'cannot write {path}: the folder refuses files.')
                 raise DataError(f'cannot write {path}: OpenCV here cannot write MP4 videos.')
-            self._video = writer, _partial(path), path
         self._video[0].write(image)
 
     def end_of_source(self, keep: bool) -> None:

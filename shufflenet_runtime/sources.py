@@ -113,8 +113,8 @@ def drawing_name(path: str) -> str:
     """The name of an image's drawing: its own, as JPEG where its format cannot be written so."""
     suffix = Path(path).suffix
     known = is_utf8(suffix) and suffix and cv2.haveImageWriter(f'a{suffix}')
-    # PGM has grey alone
-    return path if known and suffix.lower() != '.pgm' else f'{path}.jpg'
+    # these have grey alone
+    return path if known and suffix.lower() not in ('.pgm', '.pbm') else f'{path}.jpg'
 
 
 def _open_source(name: str, most_frames: int | None, upright: bool) -> Source:

@@ -55,7 +55,8 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
         heading: what to say in the first lines, without the ``#``.
 
     Raises:
-        ConfigError: the written file would not read as ``new``, or ``base`` inherits from it.
+        ConfigError: the file cannot be written or would not read as ``new``, or ``base`` inherits
+            from it.
     """
     # the text of a config names each file that it was read from
     names = (line for line in old.text.splitlines() if line.endswith('.py'))
@@ -68,7 +69,10 @@ def write_config(base: str, old: Config, new: Config, out: Path, heading: str) -
     # beside the real one, because relative paths in it must lead to the same files
     draft = out.with_name(f'.{out.stem}_draft.py')
     try:
-        draft.write_text(text)
+        write_atomically(draft, text)
+    except OSError as error:
+        raise ConfigError(f'cannot write {out}: {error.strerror}. Choose another path.') from None
+    try:
         with remembered():
             read = Config.fromfile(draft)
         reason = '' if plain(read) == plain(new) else 'it reads otherwise'

@@ -6,7 +6,12 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..common.errors import ConfigError
 from ..compat.checkpoint import compare_keys
-from ..models.widths import STAGE2_CHANNELS, check_widths, shufflenet_v1_widths
+from ..models.widths import (
+    STAGE2_CHANNELS,
+    check_positive_widths,
+    check_widths,
+    shufflenet_v1_widths,
+)
 from ..weights import Description, describe_checkpoint
 from ..weights.layouts import FOREIGN
 from ..weights.preprocessing import IMAGENET, Preprocessing
@@ -142,9 +147,9 @@ def _variant(cfg: Mapping) -> tuple:
     stages = cfg.get('stage_channels')
     if stages is None:
         stages = shufflenet_v1_widths(groups, cfg.get('widen_factor', 1.0), shallow)[1]
-    # what is no list is no channels of any network, and is said as that
-    stages = tuple(stages) if isinstance(stages, list) else stages
-    return cfg['type'], groups, shallow, cfg.get('with_se', False), stages
+    # the stem has been compared already, where it is given
+    check_positive_widths(cfg.get('stem_channels', 1), stages)
+    return cfg['type'], groups, shallow, cfg.get('with_se', False), tuple(stages)
 
 
 def _shown(cfg: Mapping) -> str:

@@ -2,7 +2,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -39,16 +39,25 @@ def parse_args() -> argparse.Namespace:
 
 
 def find_images(names: list[str]) -> dict[str, str]:
-    """Images by their path or URL, and what to call their results."""
+    """Images by their path or URL, and the names of their drawings.
+
+    Args:
+        names: image files, folders of images, URLs of images.
+
+    Raises:
+        DataError: one does not exist, or is a folder without images.
+        ConfigError: two drawings would have the same name.
+    """
     for name in names:
         if '://' not in name and not Path(name).exists():
             raise DataError(f'image not found: {name}')
-    found = _names_of_urls(names)
+    found = {}
     sources = open_sources(list(dict.fromkeys(name for name in names if '://' not in name)))
     for source in sources:
         for reason in source.left_out:
             print(f'note: {source.name}: left out: {reason}', file=sys.stderr)
         found |= dict(zip(map(str, source.files), source.pictures, strict=True))
+    found |= _names_of_urls(names, found.values())
     if twice := repeated(found.values()):
         raise ConfigError(
             f'{shorten(twice)}: several images would have results of this name. Give the others '
@@ -57,12 +66,17 @@ def find_images(names: list[str]) -> dict[str, str]:
     return found
 
 
-def _names_of_urls(names: list[str]) -> dict[str, str]:
-    """What to call the results of images behind URLs: the last part, or all where it repeats."""
-    urls = list(dict.fromkeys(name for name in names if '://' in name))
-    last = [PurePosixPath(url).name for url in urls]
-    whole = [url.partition('://')[2] for url in urls]
-    return dict(zip(urls, whole if repeated(last) else last, strict=True))
+def _names_of_urls(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Names of drawings of images behind URLs: the last part, or host and path where it repeats."""
+    paths = {url: PurePosixPath(url) for url in names if '://' in url}
+    last = {url: drawing_name(path.name) for url, path in paths.items()}
+    if not repeated([*last.values(), *others]):
+        return last
+    # '..' would lead out of the folder
+    return {
+        url: drawing_name('/'.join(part for part in path.parts[1:] if part != '..'))
+        for url, path in paths.items()
+    }
 
 
 def readable(images: dict[str, str], bad: list[str]) -> Iterator[str]:
@@ -80,9 +94,9 @@ def readable(images: dict[str, str], bad: list[str]) -> Iterator[str]:
 def main() -> None:
     args = parse_args()
     images = find_images(args.images)
-    for image, name in images.items():
-        drawing = Path(args.out_dir, 'vis', drawing_name(name))
-        if '://' not in image and drawing.resolve() == Path(image).resolve():
+    drawings = {Path(args.out_dir, 'vis', name).resolve() for name in images.values()}
+    for image in images:
+        if '://' not in image and Path(image).resolve() in drawings:
             raise ConfigError(f'the drawing would replace {image}: name another --out-dir.')
     out = cli.check_writable(args.out_dir, '--out-dir')
     cfg = load_config(args.config)
@@ -103,8 +117,7 @@ def main() -> None:
             batch, found['visualization'], found['predictions'], strict=True
         ):
             # the inferencer would name both by the last part of the path alone
-            drawn = out / 'vis' / drawing_name(images[image])
-            mmcv.imwrite(picture[..., ::-1], str(drawn))
+            mmcv.imwrite(picture[..., ::-1], str(out / 'vis' / images[image]))
             cli.write_atomically(out / 'preds' / f'{json_names[image]}.json', json.dumps(record))
     print(f'wrote the results of {len(images) - len(bad)} images to {out}')
     if bad:

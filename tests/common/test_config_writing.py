@@ -127,6 +127,12 @@ def test_outputs_that_cannot_be_are_refused(tmp_path):
             check_output('/proc/new.py', force=False)
 
 
+def test_what_cannot_be_written_is_not_the_fault_of_the_base(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match='cannot write .*new.py: File exists. Choose another'):
+        written(RETINANET, tmp_path / 'file' / 'new.py')
+
+
 def test_overrides_are_what_mmengine_merges(tmp_path):
     old = dict(
         kept=dict(type='A', x=1, y=[1, 2]),

@@ -9,7 +9,7 @@ from shufflenet_runtime import Classifier, Detector, cli, images
 from shufflenet_runtime.errors import ConfigError, DataError
 from shufflenet_runtime.files import below, list_images, without_clashes
 from shufflenet_runtime.images import read_image
-from shufflenet_runtime.sources import open_sources
+from shufflenet_runtime.sources import drawing_name, open_sources
 
 import cv2
 import numpy as np
@@ -143,6 +143,9 @@ def test_one_image_twice_is_refused(exported, tmp_path):
 def test_names_of_results():
     assert below([Path('/a/b/x.jpg'), Path('/a/c/d/x.jpg')]) == ['b/x.jpg', 'c/d/x.jpg']
     assert without_clashes(['x', 'x', 'y'], ['x.jpg', 'x.png', 'y.png']) == ['x.jpg', 'x.png', 'y']
+    names = ['x.jpg', 'x.png', 'x.jpg.png']
+    assert without_clashes(['x', 'x', 'x.jpg'], names) == names
+    assert drawing_name('x.pbm') == 'x.pbm.jpg' and drawing_name('x.PGM') == 'x.PGM.jpg'
     assert list_images('/nowhere').images == []
 
 

@@ -1,6 +1,7 @@
 """A backbone that comes with its weights: variant, shuffle order and preprocessing follow them."""
 from pathlib import Path
 
+from shufflenet_det.common.errors import ConfigError
 from shufflenet_det.compat.checkpoint import CheckpointError, UnsafeCheckpointError
 from shufflenet_det.swap import SwapError, plan_swap
 from shufflenet_det.swap.backbone import choose_backbone
@@ -162,7 +163,11 @@ def test_code_in_a_checkpoint_is_refused_not_run(tmp_path):
     assert not marker.exists()
 
 
-def test_channels_that_are_no_list_are_not_those_of_the_weights():
-    stated = dict(type='ShuffleNetV1', groups=3, stage_channels=5)
-    with pytest.raises(SwapError, match=r'not of ShuffleNetV1 \(groups=3, stage_channels=5\)'):
+@pytest.mark.parametrize(
+    'channels, reason',
+    [(5, r'must name stages 2, 3 and 4, three numbers; got 5\.'), ('abc', 'positive integers')],
+)
+def test_channels_that_are_no_list_are_said(channels, reason):
+    stated = dict(type='ShuffleNetV1', groups=3, stage_channels=channels)
+    with pytest.raises(ConfigError, match=f'stage_channels.* {reason}'):
         choose_backbone(stated, 'shufflenet://tiny-imagenet-0.5x-g3')

@@ -22,13 +22,27 @@ def photo(tmp_path) -> str:
     return str(tmp_path / 'vis' / 'x.jpg')
 
 
-def test_url_and_file_of_one_name_are_refused(photo):
-    with pytest.raises(ConfigError, match='x.jpg: several images would have results of this name'):
-        image_demo.find_images(['http://a/x.jpg', photo])
+def test_url_and_file_of_one_name_stay_apart(photo):
+    assert image_demo.find_images(['http://a/b/x.jpg', photo]) == {
+        'http://a/b/x.jpg': 'a/b/x.jpg', photo: 'x.jpg'
+    }  # fmt: skip
 
 
-def test_drawing_never_replaces_its_image(photo, tmp_path, monkeypatch):
-    arguments = [photo, 'config.py', 'checkpoint.pth', '--out-dir', str(tmp_path)]
+def test_names_of_urls_stay_in_the_folder_and_are_those_of_drawings():
+    near, far = 'http://a/../../x.pgm', 'http://b//x.pgm'
+    assert image_demo.find_images([near, far]) == {near: 'a/x.pgm.jpg', far: 'b/x.pgm.jpg'}
+    with pytest.raises(ConfigError, match='several images would have results of this name'):
+        image_demo.find_images(['http://a/x.jpg', 'https://a/x.jpg'])
+
+
+@pytest.mark.parametrize('folder_too', [False, True], ids=['its own', 'that of another'])
+def test_drawing_never_replaces_an_image(photo, tmp_path, monkeypatch, folder_too):
+    sources = [photo]
+    if folder_too:
+        # as after a first run, whose drawings are images of the folder now
+        (tmp_path / 'x.jpg').write_bytes((tmp_path / 'vis' / 'x.jpg').read_bytes())
+        sources = [str(tmp_path)]
+    arguments = [*sources, 'config.py', 'checkpoint.pth', '--out-dir', str(tmp_path)]
     monkeypatch.setattr(sys, 'argv', ['image_demo.py', *arguments])
-    with pytest.raises(ConfigError, match=r'the drawing would replace .*x\.jpg'):
+    with pytest.raises(ConfigError, match=r'the drawing would replace .*vis/x\.jpg'):
         image_demo.main()
